@@ -1,0 +1,18 @@
+//! The C entry point and the panic line; everything else is the library's.
+#![no_std]
+#![no_main]
+#![allow(unsafe_code, reason = "the C entry point and the panic handler are the language's boundary")]
+
+use core::ffi::{c_char, c_int};
+
+/// Called by the C library's start-up code.
+#[unsafe(no_mangle)]
+pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let _ = (argc, argv);
+    0
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    ocinit::sys::abort()
+}

@@ -1,0 +1,12 @@
+//! Fixed memory: one arena, the lists that live in it, and text that truncates instead of failing.
+//!
+//! Nothing here knows what is stored.
+#![allow(unsafe_code, reason = "the arena hands out memory; with `sys` this is the only floor that may")]
+
+mod arena;
+mod list;
+mod text;
+
+pub use arena::{Arena, Full};
+pub use list::List;
+pub use text::Text;
