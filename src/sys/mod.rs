@@ -1,7 +1,62 @@
 //! The kernel boundary: thin and typed, rustix inside, raw calls where rustix has none. Nothing above names an instruction set.
+//!
+//! Mustn't: decide anything. A function here makes one system call, or the few that make one safe building block.
 #![allow(unsafe_code, reason = "with `mem` this is the only floor that may")]
 
+mod bpf;
 mod libc;
+mod memory;
+mod mount;
+mod network;
+mod pointers;
+mod process;
+mod raw;
+mod signal;
+mod socket;
+mod walk;
 
+pub use bpf::{attach_device_program, load_device_program};
 pub use libc::{abort, strerror};
+pub use memory::map_anonymous;
+pub use mount::{Attributes, bind_tree, change_attributes, mount, mount_by_procfs, mount_onto, mount_tree, unmount_detached};
+pub use network::loopback_up;
+pub use pointers::{Arguments, CPointer};
+pub use process::{
+    Clone, Exit, Limit, clone, close_from, close_on_exec_from, execve, execveat, exit, fork, getcwd, join_session_keyring,
+    set_capabilities, set_groups, set_limit, wait_any, wait_pid, wait_pidfd,
+};
+pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
+pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
+pub use socket::{connect, pair, receive, send};
+pub use walk::{Missing, open_in_root, open_or_create_in_root, open_without_links};
+
+/// What rustix already says well enough, gathered so that nobody above has to name it.
+pub mod fs {
+    pub use rustix::fs::{
+        Access, AtFlags, CWD, FileType, FlockOperation, Gid, MemfdFlags, Mode, OFlags, RawDir, SealFlags, Stat, StatFs, Uid, accessat,
+        chownat, fchmod, fchown, fcntl_add_seals, fcntl_get_seals, fcntl_getfl, fcntl_setfl, flock, fstat, fstatfs, ftruncate, major,
+        makedev, memfd_create, minor, mkdirat, mkfifoat, mknodat, open, openat, renameat, sendfile, statat, statfs, symlinkat, unlinkat,
+    };
+    pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, read, write};
+}
+
+/// The same for what concerns processes, terminals and time.
+pub mod task {
+    pub use rustix::event::{PollFd, PollFlags, poll};
+    pub use rustix::process::ioctl_tiocsctty;
+    pub use rustix::process::{
+        DumpableBehavior, Pid, PidfdFlags, Signal, chdir, chroot, fchdir, getegid, geteuid, getpid, getppid, kill_process, pidfd_open,
+        pidfd_send_signal, pivot_root, set_child_subreaper, set_dumpable_behavior, set_parent_process_death_signal, setsid,
+        test_kill_process, umask,
+    };
+    pub use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+    pub use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+    pub use rustix::system::{setdomainname, sethostname, uname};
+    pub use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+    pub use rustix::thread::{
+        CapabilitySet, UnshareFlags, clear_ambient_capability_set, configure_capability_in_ambient_set, move_into_link_name_space,
+        remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
+    };
+    pub use rustix::time::{ClockId, clock_gettime};
+}

@@ -1,0 +1,207 @@
+//! Processes: making, replacing, ending and awaiting them, and the attributes that only they themselves can set.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as c;
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
+
+use super::{AsFd, AsRawFd, BorrowedFd, CPointer, Errno, FromRawFd, OwnedFd, raw};
+
+/// What [`clone`] and [`fork`] return, once in each process.
+pub enum Clone {
+    /// In the new process.
+    Child,
+    /// In the caller.
+    Parent {
+        /// The child, as the caller's pid namespace numbers it.
+        pid: Pid,
+        /// A handle to the child; none before Linux 5.3.
+        pidfd: Option<OwnedFd>,
+    },
+}
+
+/// clone3(2) without shared memory: the child goes on here with a copy of everything. `flags` are `CLONE_NEW*`;
+/// with `cgroup` the child is born in it. Errors: ENOSYS before Linux 5.3 (5.7 with `cgroup`: EINVAL, E2BIG), and the kernel's.
+pub fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Clone, Errno> {
+    let mut pidfd = -1i32;
+    let mut arguments = c::clone_args {
+        flags: flags | u64::from(c::CLONE_PIDFD),
+        pidfd: (&raw mut pidfd) as usize as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(c::SIGCHLD),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= c::CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    let size = size_of::<c::clone_args>();
+    // SAFETY: without CLONE_VM the child has its own copy of this stack; the struct and the pidfd's place outlive the call.
+    let pid = unsafe { raw::call(c::__NR_clone3, [(&raw mut arguments) as usize, size, 0, 0, 0, 0]) }?;
+    let Some(pid) = Pid::from_raw(pid as i32) else { return Ok(Clone::Child) };
+    // SAFETY: the kernel has just stored a new descriptor there, which nobody else owns.
+    Ok(Clone::Parent { pid, pidfd: Some(unsafe { OwnedFd::from_raw_fd(pidfd) }) })
+}
+
+/// clone(2) as fork(2), for kernels without clone3.
+pub fn fork() -> Result<Clone, Errno> {
+    // SAFETY: without CLONE_VM the child has its own copy of this stack; no pointer is passed.
+    let pid = unsafe { raw::call(c::__NR_clone, [c::SIGCHLD as usize, 0, 0, 0, 0, 0]) }?;
+    let Some(pid) = Pid::from_raw(pid as i32) else { return Ok(Clone::Child) };
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
+    Ok(Clone::Parent { pid, pidfd })
+}
+
+/// execve(2). Returns only to say why not. `argv` and `envp` must end with NULL.
+pub fn execve(path: &CStr, argv: &[CPointer<'_>], envp: &[CPointer<'_>]) -> Errno {
+    let ends = argv.last().is_some_and(|last| last.is_null()) && envp.last().is_some_and(|last| last.is_null());
+    if !ends {
+        return Errno::INVAL;
+    }
+    // SAFETY: the path is NUL-ended, both arrays are NULL-ended and hold NUL-ended strings; all outlive the call.
+    unsafe { raw::call(c::__NR_execve, [path.as_ptr() as usize, argv.as_ptr() as usize, envp.as_ptr() as usize, 0, 0, 0]) }
+        .err()
+        .unwrap_or(Errno::INVAL)
+}
+
+/// execveat(2) of an open file. Returns only to say why not. `argv` and `envp` must end with NULL.
+pub fn execveat(file: BorrowedFd<'_>, argv: &[CPointer<'_>], envp: &[CPointer<'_>]) -> Errno {
+    let ends = argv.last().is_some_and(|last| last.is_null()) && envp.last().is_some_and(|last| last.is_null());
+    if !ends {
+        return Errno::INVAL;
+    }
+    let fd = file.as_raw_fd() as usize;
+    let arguments = [fd, c"".as_ptr() as usize, argv.as_ptr() as usize, envp.as_ptr() as usize, c::AT_EMPTY_PATH as usize, 0];
+    // SAFETY: the descriptor is open, the path is the empty string, both arrays are NULL-ended and outlive the call.
+    unsafe { raw::call(c::__NR_execveat, arguments) }.err().unwrap_or(Errno::INVAL)
+}
+
+/// exit_group(2): ends the process at once, without the C library's exit handlers.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: ends the process; no pointer is passed.
+    let _ = unsafe { raw::call(c::__NR_exit_group, [status as usize, 0, 0, 0, 0, 0]) }; // it does not return
+    super::abort()
+}
+
+/// Closes every descriptor from `first` on. Errors: ENOSYS before Linux 5.9.
+pub fn close_from(first: u32) -> Result<(), Errno> {
+    close_range(first, 0)
+}
+
+/// Marks every descriptor from `first` on to be closed by execve. Errors: ENOSYS before Linux 5.9, EINVAL before 5.11.
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4; // close_range(2)
+    close_range(first, CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: u32, flags: u32) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed. Owners of closed descriptors are the callers' concern: they exec or exit next.
+    let answer = unsafe { raw::call(c::__NR_close_range, [first as usize, u32::MAX as usize, flags as usize, 0, 0, 0]) };
+    answer.map(|_| ())
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The shell's number for it: the status, or 128 + signal.
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Status(status) => status,
+            Exit::Signal(signal) => 128 + signal,
+        }
+    }
+
+    fn of(status: &WaitIdStatus) -> Exit {
+        match status.exit_status() {
+            Some(code) => Exit::Status(code),
+            None => Exit::Signal(status.terminating_signal().unwrap_or(0)),
+        }
+    }
+}
+
+/// Waits for the child behind `pidfd` to end. Errors: ECHILD, EINVAL before Linux 5.4.
+pub fn wait_pidfd(pidfd: BorrowedFd<'_>) -> Result<Exit, Errno> {
+    let ended = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))?;
+    Ok(ended.map_or(Exit::Status(0), |status| Exit::of(&status)))
+}
+
+/// Waits for the child `pid` to end. Errors: ECHILD.
+pub fn wait_pid(pid: Pid) -> Result<Exit, Errno> {
+    let ended = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED))?;
+    Ok(ended.map_or(Exit::Status(0), |status| Exit::of(&status)))
+}
+
+/// Reaps one child that has ended, whichever; `None` when there is none now.
+pub fn wait_any() -> Option<(Pid, Exit)> {
+    let (pid, status) = rustix::process::wait(rustix::process::WaitOptions::NOHANG).ok()??;
+    let exit = match status.exit_status() {
+        Some(code) => Exit::Status(code),
+        None => Exit::Signal(status.terminating_signal().unwrap_or(0)),
+    };
+    Some((pid, exit))
+}
+
+/// A resource limit; `u64::MAX` is RLIM_INFINITY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// RLIMIT_*.
+    pub resource: u32,
+    /// What the process has now.
+    pub soft: u64,
+    /// What it may raise it to.
+    pub hard: u64,
+}
+
+/// prlimit64(2) of the calling process. Errors: EPERM, EINVAL.
+pub fn set_limit(limit: Limit) -> Result<(), Errno> {
+    let new = [limit.soft, limit.hard];
+    // SAFETY: two 64-bit numbers are what the kernel reads, and they outlive the call.
+    unsafe { raw::call(c::__NR_prlimit64, [0, limit.resource as usize, new.as_ptr() as usize, 0, 0, 0]) }.map(|_| ())
+}
+
+/// setgroups(2); an empty list drops all supplementary groups. Errors: EPERM, EINVAL above 65,536.
+pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    #[cfg(not(any(target_arch = "arm", target_arch = "x86")))]
+    use c::__NR_setgroups as SETGROUPS;
+    #[cfg(any(target_arch = "arm", target_arch = "x86"))]
+    use c::__NR_setgroups32 as SETGROUPS;
+    // SAFETY: the kernel reads `len` 32-bit numbers, which outlive the call.
+    unsafe { raw::call(SETGROUPS, [groups.len(), groups.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// capset(2) of the calling thread: bit n is capability n. Errors: EPERM.
+pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<(), Errno> {
+    const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+    let header = [LINUX_CAPABILITY_VERSION_3, 0];
+    let half = |set: u64, high: bool| if high { (set >> 32) as u32 } else { set as u32 };
+    let data = [false, true].map(|high| [half(effective, high), half(permitted, high), half(inheritable, high)]);
+    // SAFETY: version 3 reads a header of two words and two times three words, all of which outlive the call.
+    unsafe { raw::call(c::__NR_capset, [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session keyring of that name. Errors: ENOSYS without CONFIG_KEYS, EDQUOT.
+pub fn join_session_keyring(name: &CStr) -> Result<(), Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+    // SAFETY: the name is NUL-ended and outlives the call.
+    unsafe { raw::call(c::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// getcwd(2) into `buffer`: the path without its NUL. A directory outside the root begins with `(unreachable)`.
+pub fn getcwd(buffer: &mut [u8]) -> Result<&[u8], Errno> {
+    // SAFETY: the kernel writes at most `len` bytes into the buffer.
+    let len = unsafe { raw::call(c::__NR_getcwd, [buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0, 0]) }?;
+    Ok(&buffer[..len.saturating_sub(1)])
+}

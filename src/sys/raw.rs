@@ -1,0 +1,30 @@
+//! A system call by its number, through the C library's `syscall`, which knows every instruction set.
+
+use core::ffi::{c_int, c_long};
+
+use super::Errno;
+
+mod extern_c {
+    use core::ffi::{c_int, c_long};
+    unsafe extern "C" {
+        pub fn syscall(number: c_long, ...) -> c_long;
+        pub safe fn __errno_location() -> *mut c_int;
+    }
+}
+
+/// One system call.
+///
+/// # Safety
+/// What the call of that number asks of its arguments.
+pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize, Errno> {
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: six words are passed whatever the call takes; the kernel looks at those it knows; their meaning is the caller's promise.
+    let answer = unsafe { extern_c::syscall(number as c_long, a, b, c, d, e, f) };
+    if answer == -1 { Err(last_errno()) } else { Ok(answer as usize) }
+}
+
+fn last_errno() -> Errno {
+    let errno: *mut c_int = extern_c::__errno_location();
+    // SAFETY: the C library returns a valid pointer to this thread's errno.
+    Errno::from_raw_os_error(unsafe { *errno })
+}
