@@ -5,6 +5,11 @@
 
 use core::ffi::{c_char, c_int};
 
+/// Named by the unwind tables of a prebuilt core, which only an unoptimised link keeps. Nothing here unwinds: a panic aborts.
+#[cfg(debug_assertions)]
+#[unsafe(no_mangle)]
+pub extern "C" fn rust_eh_personality() {}
+
 /// Called by the C library's start-up code.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {

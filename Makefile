@@ -1,0 +1,46 @@
+# ocinit: everything is one word after make. `make help` lists the words.
+
+TARGET ?=
+
+.PHONY: help build build-all size test unit lint demo bench clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make build [TARGET=aarch64]   the static binary, at target/dist/TARGET/ocinit (no TARGET: this machine's)
+build:
+	@cross/build $(TARGET)
+
+## make build-all                the binaries of all targets
+build-all:
+	@cross/build x86_64
+	@cross/build aarch64
+	@cross/build armv7
+
+## make size                     their sizes, against the budget
+size: build-all
+	@cross/size
+
+## make test                     every suite; installs what it needs; ends with one line that counts
+test:
+	@tests/run
+
+## make unit                     the tests that need neither root nor a container: seconds
+unit:
+	@tests/run unit
+
+## make lint                     the source's shape, format and lints
+lint:
+	@tests/run tidy format clippy
+
+## make demo                     builds, makes a bundle from busybox, runs it, shows what happened
+demo: build
+	@tests/demo/run
+
+## make bench                    ratios against other runtimes, from one interleaved run
+bench: build
+	@tests/bench/run
+
+## make clean                    removes all that was built
+clean:
+	rm -rf target

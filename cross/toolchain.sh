@@ -1,0 +1,150 @@
+# Finds a Rust toolchain and a C library for a target, and installs what is missing. Sourced, from the top of the tree.
+#
+# Must: say what it chose and what it installed. Mustn't: change how the machine is set up beyond installing packages.
+
+TOOLS=target/cross
+DEBIAN_RUST=/usr/lib/rustlib/src/rust/library
+export DEBIAN_FRONTEND=noninteractive
+export PATH="$PATH:$HOME/.cargo/bin"
+
+say() { echo "cross: $*" >&2; }
+die() { say "$*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Debian's packages, on a machine that is root's; anybody else is told what to install.
+install() {
+    has apt-get || die "please install by hand (there is no apt-get here): $*"
+    [ "$(id -u)" = 0 ] || die "please install as root: apt-get install $*"
+    say "installs by apt-get: $*"
+    local get="apt-get -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=600"
+    # The lists may be absent or old; after adding a foreign architecture `update` may fail for a list that does not matter.
+    $get install "$@" >"$TOOLS/apt.log" 2>&1 && return
+    $get update >>"$TOOLS/apt.log" 2>&1 || say "apt-get update had errors; going on"
+    $get install "$@" >>"$TOOLS/apt.log" 2>&1 || { tail -n 20 "$TOOLS/apt.log" >&2; die "could not install: $*"; }
+}
+
+# need COMMAND-OR-PATH PACKAGE...: installs the packages unless it is there.
+need() {
+    local wanted=$1
+    shift
+    [ -e "$wanted" ] || has "$wanted" || install "$@"
+}
+
+# The triple that a name or its first word stands for; nothing stands for this machine.
+triple() {
+    local name=${1:-$(uname -m)} known
+    case $name in armv7l | armv8l | arm) name=armv7 ;; amd64) name=x86_64 ;; arm64) name=aarch64 ;; esac
+    for known in $(targets); do
+        case $known in "$name" | "$name"-*) echo "$known"; return ;; esac
+    done
+    die "no such target: $name (there are: $(targets | tr '\n' ' '))"
+}
+
+targets() { awk '!/^#/ && NF { print $1 }' cross/budgets; }
+
+# The variables of a target's folder: debian_arch, musl_dir, qemu.
+load_target() {
+    # shellcheck source=/dev/null
+    . "cross/$1/target.env"
+}
+
+is_native() { case $1 in "$(uname -m)"-*) true ;; *) false ;; esac; }
+
+# A cargo for this machine itself, at least as new as Cargo.toml wants: for tests and lints. Sets CARGO.
+host_cargo() {
+    local wanted have
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    CARGO=$(command -v cargo || true)
+    have=$([ -z "$CARGO" ] || "$CARGO" --version 2>/dev/null | cut -d' ' -f2)
+    if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" = "$wanted" ]; then
+        return
+    fi
+    say "cargo is ${have:-absent}, $wanted is wanted"
+    install rustc-web cargo-web
+    CARGO=/usr/bin/cargo
+}
+
+# Whether rustup has the target's library, or can fetch it. A refusal is remembered: asking again costs every build its time.
+rustup_serves() {
+    local target=$1 refused="$TOOLS/$1/rustup-refused"
+    has rustup && rustup which rustc >/dev/null 2>&1 || return 1
+    rustup target list --installed 2>/dev/null | grep -qx "$target" && return
+    [ ! -e "$refused" ] || return 1
+    say "asks rustup for $target"
+    RUSTUP_MAX_RETRIES=0 timeout 120 rustup target add "$target" >"$TOOLS/rustup.log" 2>&1 && return
+    cp "$TOOLS/rustup.log" "$refused"
+    say "rustup could not add it (why is in $refused; remove that file to ask again)"
+    return 1
+}
+
+# cargo_for TARGET SCOPE ARGS...: runs cargo so that what it builds is static and for TARGET.
+# SCOPE is `core`, or `std` for the library's own tests. TOOLCHAIN=rustup or =debian decides what else is found out.
+cargo_for() {
+    local target=$1 scope=$2
+    shift 2
+    load_target "$target"
+    mkdir -p "$TOOLS/$target"
+    case ${TOOLCHAIN:-} in
+    rustup) rustup_serves "$target" || die "rustup does not serve $target" && cargo_by_rustup "$target" "$@" ;;
+    debian) cargo_by_debian "$target" "$scope" "$@" ;;
+    '') if rustup_serves "$target"; then cargo_by_rustup "$target" "$@"; else cargo_by_debian "$target" "$scope" "$@"; fi ;;
+    *) die "TOOLCHAIN is rustup or debian, not $TOOLCHAIN" ;;
+    esac
+}
+
+# rustup's targets bring musl's start-up files, libc.a and a prebuilt core and std.
+cargo_by_rustup() {
+    local target=$1
+    shift
+    say "$target: rustup's $(rustup run "$(rustup show active-toolchain | cut -d' ' -f1)" rustc --version), its own musl, rust-lld"
+    RUSTC=$(rustup which rustc) "$(rustup which cargo)" "$@" --target "$target"
+}
+
+# Debian's compiler has no musl target: core (or std) is built from source, and musl comes from the target's own musl-dev.
+cargo_by_debian() {
+    local target=$1 scope=$2 parts=core,compiler_builtins libc link
+    shift 2
+    [ "$scope" = core ] || parts=std,test,panic_abort
+    need /usr/bin/cargo rustc-web cargo-web
+    need "$DEBIAN_RUST/core" rust-web-src
+    need ld.lld lld
+    libc=$(library "$target" musl-dev "usr/lib/$musl_dir/libc.a")
+    say "$target: Debian's $(/usr/bin/rustc --version), $parts from source, musl in $libc, ld.lld"
+    link="'-Clinker-flavor=ld.lld','-Clink-self-contained=no','-Clink-arg=$libc/crt1.o','-Clink-arg=-L$libc'"
+    if [ "$scope" = std ]; then
+        # std's panic machinery names an unwinder even where panics abort.
+        link="$link,'-Lnative=$libc','-Lnative=$(library "$target" libunwind-14-dev usr/lib/llvm-14/lib/libunwind.a)'"
+        set -- "$@" -Zpanic-abort-tests
+    fi
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "$@" --target "$target" "-Zbuild-std=$parts" \
+        --config "target.$target.linker='ld.lld'" --config "target.$target.rustflags=[$link]"
+}
+
+# library TARGET PACKAGE FILE: the folder that holds FILE of PACKAGE for TARGET's architecture; unpacked, not installed.
+library() {
+    local target=$1 package=$2 file=$3 root=$PWD/$TOOLS/$1/root
+    [ -e "$root/$file" ] || fetch "$package" "$debian_arch" "$root"
+    [ -e "$root/$file" ] || die "$package for $debian_arch has no $file"
+    dirname "$root/$file"
+}
+
+# fetch PACKAGE ARCHITECTURE ROOT: unpacks Debian's package into ROOT. The machine's own apt need not know the architecture.
+fetch() {
+    local package=$1 arch=$2 root=$3 apt="$PWD/$TOOLS/apt-$2" options
+    has apt-get || die "needs $package for $arch, unpacked in $root (there is no apt-get here)"
+    say "downloads $package for $arch by apt-get"
+    mkdir -p "$root" "$apt/lists/partial" "$apt/cache/archives/partial"
+    options="-q -o APT::Architecture=$arch -o APT::Architectures=$arch -o APT::Sandbox::User=$(id -un)"
+    options="$options -o Dir::State::Lists=$apt/lists -o Dir::Cache=$apt/cache"
+    [ -e "$apt/updated" ] || {
+        # Some other vendor's list may lack the architecture; what counts is whether the package can be had.
+        apt-get $options update >"$apt/log" 2>&1 || say "apt-get update had errors; going on"
+        touch "$apt/updated"
+    }
+    (cd "$apt/cache" && rm -f "$package"_*.deb && apt-get $options download "$package" >>"$apt/log" 2>&1) || {
+        rm -f "$apt/updated"
+        tail -n 20 "$apt/log" >&2
+        die "could not download $package for $arch"
+    }
+    dpkg-deb -x "$apt/cache/$package"_*.deb "$root"
+}
