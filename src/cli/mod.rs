@@ -1,0 +1,8 @@
+//! The command line: argv becomes one request, answers become text or JSON. Nothing below may know that a command line exists.
+
+pub mod flags;
+pub mod help;
+pub mod parse;
+pub mod quote;
+pub mod refusal;
+pub mod version;
