@@ -2,7 +2,9 @@
 
 pub mod flags;
 pub mod help;
+pub mod json_text;
 pub mod parse;
 pub mod quote;
 pub mod refusal;
+pub mod spec;
 pub mod version;
