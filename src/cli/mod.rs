@@ -3,8 +3,10 @@
 pub mod flags;
 pub mod help;
 pub mod json_text;
+pub mod output;
 pub mod parse;
 pub mod quote;
 pub mod refusal;
 pub mod spec;
+pub mod time_text;
 pub mod version;
