@@ -52,7 +52,10 @@ fn print_options(title: &str, rows: &[OptionRow], out: &mut dyn Write) -> fmt::R
     for row in shown() {
         out.write_str("   ")?;
         write_names(row, out)?;
-        writeln!(out, "{:gap$}  {}", "", row.help, gap = width - self::width(row))?;
+        for _ in self::width(row)..width {
+            out.write_char(' ')?;
+        }
+        writeln!(out, "  {}", row.help)?;
     }
     Ok(())
 }
