@@ -15,3 +15,5 @@ pub mod names;
 pub mod spec;
 
 pub mod plan;
+
+pub mod cli;

@@ -1,0 +1,203 @@
+//! What this build can do, in the shape of the runtime specification's features.md. A feature is stated here when it is built, not before.
+
+use core::fmt::{self, Write};
+
+use super::json_text::{Indent, JsonString};
+use super::version::{COMMIT, OLDEST_SPEC_VERSION, SPEC_VERSION, VERSION};
+use crate::names::{self, CAPABILITIES, MountOption, NAMESPACES};
+
+/// The hooks that are run.
+const HOOKS: &[&str] = &[];
+
+/// The cgroup hierarchies and managers, and the controller that was last to come.
+const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", false), ("systemdUser", false), ("rdma", false)];
+const APPARMOR: bool = false;
+const SELINUX: bool = false;
+const INTEL_RDT: bool = false;
+const IDMAP: bool = false;
+const NET_DEVICES: bool = false;
+
+/// The seccomp profiles that are understood: nothing yet.
+const SECCOMP: Seccomp = Seccomp { enabled: false, actions: &[], operators: &[], archs: &[], known_flags: &[], supported_flags: &[] };
+
+/// The memory policies that are set.
+const MEMORY_POLICY: (&[names::Row], &[names::Row]) = (&[], &[]);
+
+/// Annotations of a bundle that can make us do more than its author may.
+const UNSAFE_ANNOTATIONS: &[&str] = &[];
+
+struct Seccomp {
+    enabled: bool,
+    actions: &'static [&'static str],
+    operators: &'static [&'static str],
+    archs: &'static [&'static str],
+    known_flags: &'static [&'static str],
+    supported_flags: &'static [&'static str],
+}
+
+/// Prints the features, indented by four spaces, with a newline at the end.
+pub fn print(out: &mut dyn Write) -> fmt::Result {
+    write_object(&mut Indent::new("    ", out))?;
+    out.write_char('\n')
+}
+
+fn write_object(out: &mut dyn Write) -> fmt::Result {
+    write!(out, "{{\"ociVersionMin\":\"{OLDEST_SPEC_VERSION}\",\"ociVersionMax\":\"{SPEC_VERSION}\",\"hooks\":")?;
+    list(&mut HOOKS.iter().copied(), out)?;
+    out.write_str(",\"mountOptions\":")?;
+    list(&mut mount_options(), out)?;
+    out.write_str(",\"linux\":{\"namespaces\":")?;
+    list(&mut namespaces().into_iter(), out)?;
+    out.write_str(",\"capabilities\":")?;
+    list(&mut CAPABILITIES.iter().copied(), out)?;
+    out.write_str(",\"cgroup\":{")?;
+    for (index, (name, is_on)) in CGROUP.iter().enumerate() {
+        write!(out, "{}\"{name}\":{is_on}", if index == 0 { "" } else { "," })?;
+    }
+    out.write_str("},")?;
+    seccomp(&SECCOMP, out)?;
+    write!(out, ",\"apparmor\":{{\"enabled\":{APPARMOR}}},\"selinux\":{{\"enabled\":{SELINUX}}},\"intelRdt\":{{\"enabled\":{INTEL_RDT}}}")?;
+    out.write_str(",\"memoryPolicy\":{\"modes\":")?;
+    list(&mut MEMORY_POLICY.0.iter().map(|row| row.0), out)?;
+    out.write_str(",\"flags\":")?;
+    list(&mut MEMORY_POLICY.1.iter().map(|row| row.0), out)?;
+    write!(out, "}},\"mountExtensions\":{{\"idmap\":{{\"enabled\":{IDMAP}}}}},\"netDevices\":{{\"enabled\":{NET_DEVICES}}}}}")?;
+    write!(out, ",\"annotations\":{{\"org.ocinit.commit\":{},\"org.ocinit.version\":\"{VERSION}\"}}", JsonString(COMMIT))?;
+    out.write_str(",\"potentiallyUnsafeConfigAnnotations\":")?;
+    list(&mut UNSAFE_ANNOTATIONS.iter().copied(), out)?;
+    out.write_char('}')
+}
+
+fn seccomp(seccomp: &Seccomp, out: &mut dyn Write) -> fmt::Result {
+    write!(out, "\"seccomp\":{{\"enabled\":{}", seccomp.enabled)?;
+    for (name, words) in [
+        ("actions", seccomp.actions),
+        ("operators", seccomp.operators),
+        ("archs", seccomp.archs),
+        ("knownFlags", seccomp.known_flags),
+        ("supportedFlags", seccomp.supported_flags),
+    ] {
+        write!(out, ",\"{name}\":")?;
+        list(&mut words.iter().copied(), out)?;
+    }
+    out.write_char('}')
+}
+
+/// All that are known but the id mapping ones, which `mountExtensions` tells about.
+fn mount_options() -> impl Iterator<Item = &'static str> {
+    names::mount_options().filter(|name| !matches!(names::mount_option(name), Some(MountOption::IdMap { .. })))
+}
+
+fn namespaces() -> [&'static str; 8] {
+    let mut names = NAMESPACES.map(names::Namespace::name);
+    names.sort_unstable();
+    names
+}
+
+fn list(words: &mut dyn Iterator<Item = &'static str>, out: &mut dyn Write) -> fmt::Result {
+    let mut before = '[';
+    for word in words {
+        write!(out, "{before}\"{word}\"")?;
+        before = ',';
+    }
+    out.write_str(if before == '[' { "[]" } else { "]" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        let mut text = String::new();
+        print(&mut text).unwrap();
+        text
+    }
+
+    /// The words of the list with this key, in the order in which they stand.
+    fn words(text: &str, key: &str) -> Vec<String> {
+        let (_, list) = text.split_once(&format!("\"{key}\": [")).unwrap_or_else(|| panic!("no {key}"));
+        let (list, _) = list.split_once(']').unwrap();
+        list.split('"').skip(1).step_by(2).map(str::to_string).collect()
+    }
+
+    #[test]
+    fn the_layout_is_that_of_runc() {
+        let text = text();
+        assert!(text.starts_with("{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"1.3.0\",\n    \"hooks\": []"), "{text}");
+        assert!(text.contains(",\n    \"linux\": {\n        \"namespaces\": [\n            \"cgroup\",\n"), "{text}");
+        assert!(text.ends_with("\n    \"potentiallyUnsafeConfigAnnotations\": []\n}\n"), "{text}");
+    }
+
+    #[test]
+    fn lists_are_those_of_runc_but_for_what_changed_since() {
+        let Ok(output) = std::process::Command::new("runc").arg("features").output() else {
+            return eprintln!("skipped: no runc on this host");
+        };
+        let (ours, theirs) = (text(), String::from_utf8(output.stdout).unwrap());
+        assert_eq!(words(&ours, "capabilities"), words(&theirs, "capabilities"));
+        // runc 1.2 took acl and noacl out, and added time namespaces.
+        let options: Vec<_> = words(&theirs, "mountOptions").into_iter().filter(|name| !name.ends_with("acl")).collect();
+        assert_eq!(words(&ours, "mountOptions"), options);
+        let namespaces: Vec<_> = words(&ours, "namespaces").into_iter().filter(|name| name != "time").collect();
+        assert_eq!(namespaces, words(&theirs, "namespaces"));
+    }
+
+    #[test]
+    fn what_is_not_built_is_off() {
+        let text = text();
+        let (_, tail) = text.split_once("        \"cgroup\": {\n").unwrap();
+        let expected = format!(
+            r#"            "v1": false,
+            "v2": true,
+            "systemd": false,
+            "systemdUser": false,
+            "rdma": false
+        }},
+        "seccomp": {{
+            "enabled": false,
+            "actions": [],
+            "operators": [],
+            "archs": [],
+            "knownFlags": [],
+            "supportedFlags": []
+        }},
+        "apparmor": {{
+            "enabled": false
+        }},
+        "selinux": {{
+            "enabled": false
+        }},
+        "intelRdt": {{
+            "enabled": false
+        }},
+        "memoryPolicy": {{
+            "modes": [],
+            "flags": []
+        }},
+        "mountExtensions": {{
+            "idmap": {{
+                "enabled": false
+            }}
+        }},
+        "netDevices": {{
+            "enabled": false
+        }}
+    }},
+    "annotations": {{
+        "org.ocinit.commit": "{COMMIT}",
+        "org.ocinit.version": "{VERSION}"
+    }},
+    "potentiallyUnsafeConfigAnnotations": []
+}}
+"#
+        );
+        assert_eq!(tail, expected);
+    }
+
+    #[test]
+    fn a_reader_of_json_takes_it() {
+        let text = text();
+        let (_, length) = serde_json_core::from_str::<serde::de::IgnoredAny>(&text).unwrap();
+        assert_eq!(length, text.len());
+    }
+}

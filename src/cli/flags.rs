@@ -1,0 +1,411 @@
+//! Every command and option in one table: the parser works from it and help is printed from it. It must not do anything.
+
+use Value::{Many, Number, Switch, Text};
+
+/// A command: what it is called, what it takes, what it is for.
+#[derive(Debug)]
+pub struct CommandRow {
+    /// The word on the command line.
+    pub name: &'static str,
+    /// What to do. `None`: known from runc, not built yet.
+    pub verb: Option<Verb>,
+    /// The arguments, as the usage line shows them.
+    pub arguments: &'static str,
+    /// The fewest and the most arguments.
+    pub count: (u8, u8),
+    /// One line, for the list of commands.
+    pub summary: &'static str,
+    /// More, for the command's own help; may be empty.
+    pub description: &'static str,
+    /// Its options, in the order of the help.
+    pub options: &'static [OptionRow],
+    /// Where options may stand.
+    pub order: Order,
+    /// The exit status of its failures, but not of its misuse.
+    pub failure: u8,
+}
+
+/// Which code a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the command of its name")]
+pub enum Verb {
+    Check,
+    Create,
+    Delete,
+    Features,
+    Help,
+    Kill,
+    List,
+    Run,
+    Spec,
+    Start,
+    State,
+}
+
+/// Where the options of a command may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Before, between and after the arguments.
+    Anywhere,
+    /// Before the first argument only; what follows belongs to somebody else.
+    First,
+}
+
+/// An option.
+#[derive(Debug)]
+pub struct OptionRow {
+    /// The long name.
+    pub name: &'static str,
+    /// The name in one letter; may be empty.
+    pub short: &'static str,
+    /// What it takes.
+    pub value: Value,
+    /// What it is for. Empty: accepted, but not shown.
+    pub help: &'static str,
+}
+
+/// What an option takes. The word is what help calls the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing, or `=true` or `=false`.
+    Switch,
+    /// A text; the last one counts.
+    Text(&'static str),
+    /// An unsigned decimal number of 32 bits; the last one counts.
+    Number(&'static str),
+    /// A text, and all of them count.
+    Many(&'static str),
+}
+
+/// No command has more options than this: the parser keeps a place for each.
+pub const MAX_OPTIONS: usize = 20;
+
+const fn option(name: &'static str, short: &'static str, value: Value, help: &'static str) -> OptionRow {
+    OptionRow { name, short, value, help }
+}
+
+const fn hidden(name: &'static str, short: &'static str, value: Value) -> OptionRow {
+    OptionRow { name, short, value, help: "" }
+}
+
+const BUNDLE: OptionRow = option("bundle", "b", Text("DIR"), "the bundle's directory (default: the current directory)");
+const CONSOLE_SOCKET: OptionRow = option(
+    "console-socket",
+    "",
+    Text("PATH"),
+    "send the terminal's master end to this AF_UNIX socket; needed with a terminal when detached",
+);
+const PIDFD_SOCKET: OptionRow =
+    option("pidfd-socket", "", Text("PATH"), "send a pidfd of the container's first process to this AF_UNIX socket");
+const PID_FILE: OptionRow = option("pid-file", "", Text("FILE"), "write the id of the container's first process to this file");
+const NO_PIVOT: OptionRow =
+    option("no-pivot", "", Switch, "enter the root by MS_MOVE instead of pivot_root: for hosts that run from an initramfs");
+const NO_NEW_KEYRING: OptionRow = option("no-new-keyring", "", Switch, "stay in the caller's session keyring");
+const PRESERVE_FDS: OptionRow = option("preserve-fds", "", Number("N"), "pass on N more file descriptors, after those of LISTEN_FDS");
+const DETACH: OptionRow = option("detach", "d", Switch, "return as soon as the process runs");
+const NO_SUBREAPER: OptionRow = option("no-subreaper", "", Switch, "leave orphans of the container to others to reap");
+const FORMAT: OptionRow = option("format", "f", Text("FORMAT"), "table or json (default: table)");
+
+/// The option that every command has, without a row of its own.
+pub const HELP: OptionRow = option("help", "h", Switch, "show help");
+
+/// What stands before the command.
+pub const GLOBAL: &[OptionRow] = &[
+    option(
+        "root",
+        "",
+        Text("DIR"),
+        "where the state of containers is kept (default: /run/ocinit, or XDG_RUNTIME_DIR/ocinit when rootless)",
+    ),
+    option("log", "", Text("FILE"), "append messages to this file (default: stderr)"),
+    option("log-format", "", Text("FORMAT"), "text or json (default: text)"),
+    option("debug", "", Switch, "log more"),
+    option("systemd-cgroup", "", Switch, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
+    option("cgroup-manager", "", Text("MANAGER"), "cgroupfs, systemd or disabled (default: cgroupfs)"),
+    option("rootless", "", Text("BOOL"), "go on where rights over cgroups are missing: true, false or auto (default: auto)"),
+    HELP,
+    option("version", "v", Switch, "show the version"),
+];
+
+const CREATE: &[OptionRow] = &[
+    BUNDLE,
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    PID_FILE,
+    NO_PIVOT,
+    NO_NEW_KEYRING,
+    PRESERVE_FDS,
+    // containerd's library gives it to `create` too, where it means nothing.
+    hidden("detach", "d", Switch),
+];
+
+const RUN: &[OptionRow] = &[
+    BUNDLE,
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    DETACH,
+    option("keep", "", Switch, "keep the container's state when its process has ended"),
+    PID_FILE,
+    NO_SUBREAPER,
+    NO_PIVOT,
+    NO_NEW_KEYRING,
+    PRESERVE_FDS,
+];
+
+const EXEC: &[OptionRow] = &[
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    option("cwd", "", Text("DIR"), "the directory to start in"),
+    option("env", "e", Many("NAME=VALUE"), "set a variable of the environment"),
+    option("tty", "t", Switch, "give the process a terminal"),
+    option("user", "u", Text("UID[:GID]"), "the user and group to run as"),
+    option("additional-gids", "g", Many("GID"), "one more group"),
+    option("process", "p", Text("FILE"), "take the process object from this file"),
+    DETACH,
+    PID_FILE,
+    option("process-label", "", Text("LABEL"), "the SELinux label of the process"),
+    option("apparmor", "", Text("PROFILE"), "the AppArmor profile of the process"),
+    option("no-new-privs", "", Switch, "set no_new_privs"),
+    option("cap", "c", Many("CAP"), "one more capability"),
+    PRESERVE_FDS,
+    option("cgroup", "", Many("[CONTROLLER:]PATH"), "join this cgroup below the container's own"),
+    option("ignore-paused", "", Switch, "start even if the container is paused"),
+];
+
+const UPDATE: &[OptionRow] = &[
+    option(
+        "resources",
+        "r",
+        Text("FILE"),
+        "take the resources object from this file, or from stdin if it is `-`; other options then do not count",
+    ),
+    option("blkio-weight", "", Text("N"), "share of block I/O, 10 to 1000"),
+    option("cpu-period", "", Text("USEC"), "length of the period that the quota is for"),
+    option("cpu-quota", "", Text("USEC"), "CPU time allowed in a period"),
+    option("cpu-burst", "", Text("USEC"), "unused quota that may be saved up"),
+    option("cpu-share", "", Text("N"), "share of CPU time against other containers"),
+    option("cpu-rt-period", "", Text("USEC"), "length of the real-time period"),
+    option("cpu-rt-runtime", "", Text("USEC"), "real-time CPU time allowed in a period"),
+    option("cpuset-cpus", "", Text("LIST"), "CPUs to run on"),
+    option("cpuset-mems", "", Text("LIST"), "memory nodes to use"),
+    option("cpu-idle", "", Text("0|1"), "whether to run only on idle CPUs"),
+    option("memory", "", Text("BYTES"), "limit of memory, -1 for none"),
+    option("memory-reservation", "", Text("BYTES"), "memory that is protected from reclaim"),
+    option("memory-swap", "", Text("BYTES"), "limit of memory and swap together, -1 for none"),
+    option("pids-limit", "", Text("N"), "limit of processes and threads, -1 for none"),
+    option("l3-cache-schema", "", Text("SCHEMA"), "Intel RDT: L3 cache"),
+    option("mem-bw-schema", "", Text("SCHEMA"), "Intel RDT: memory bandwidth"),
+    hidden("kernel-memory", "", Text("BYTES")),
+    hidden("kernel-memory-tcp", "", Text("BYTES")),
+];
+
+const IMAGE_PATH: OptionRow = option("image-path", "", Text("DIR"), "where the image files lie (default: checkpoint)");
+const WORK_PATH: OptionRow = option("work-path", "", Text("DIR"), "where criu keeps its work files and logs");
+const TCP_ESTABLISHED: OptionRow = option("tcp-established", "", Switch, "allow open TCP connections");
+const EXT_UNIX_SK: OptionRow = option("ext-unix-sk", "", Switch, "allow UNIX sockets to the outside");
+const SHELL_JOB: OptionRow = option("shell-job", "", Switch, "allow jobs of a shell");
+const FILE_LOCKS: OptionRow = option("file-locks", "", Switch, "allow file locks");
+const LAZY_PAGES: OptionRow = option("lazy-pages", "", Switch, "fetch memory when it is touched");
+const CGROUPS_MODE: OptionRow = option("manage-cgroups-mode", "", Text("MODE"), "soft, full, strict or ignore (default: soft)");
+const EMPTY_NS: OptionRow = option("empty-ns", "", Many("NAMESPACE"), "make this namespace, but leave it empty");
+const AUTO_DEDUP: OptionRow = option("auto-dedup", "", Switch, "remove duplicate memory pages from the images");
+
+const CHECKPOINT: &[OptionRow] = &[
+    IMAGE_PATH,
+    WORK_PATH,
+    option("parent-path", "", Text("DIR"), "earlier images to add to, relative to the image path"),
+    option("leave-running", "", Switch, "let the container go on"),
+    TCP_ESTABLISHED,
+    option("tcp-skip-in-flight", "", Switch, "leave out connections that are not established yet"),
+    option("link-remap", "", Switch, "allow files that were unlinked"),
+    EXT_UNIX_SK,
+    SHELL_JOB,
+    LAZY_PAGES,
+    option("status-fd", "", Text("FD"), "write a NUL to this descriptor when lazy pages can be served"),
+    option("page-server", "", Text("ADDRESS:PORT"), "send memory to this page server"),
+    FILE_LOCKS,
+    option("pre-dump", "", Switch, "save memory only and let the container go on"),
+    CGROUPS_MODE,
+    EMPTY_NS,
+    AUTO_DEDUP,
+];
+
+const RESTORE: &[OptionRow] = &[
+    CONSOLE_SOCKET,
+    IMAGE_PATH,
+    WORK_PATH,
+    TCP_ESTABLISHED,
+    EXT_UNIX_SK,
+    SHELL_JOB,
+    FILE_LOCKS,
+    CGROUPS_MODE,
+    BUNDLE,
+    DETACH,
+    PID_FILE,
+    NO_SUBREAPER,
+    NO_PIVOT,
+    EMPTY_NS,
+    AUTO_DEDUP,
+    LAZY_PAGES,
+    option("lsm-profile", "", Text("TYPE:NAME"), "the security profile to restore with"),
+    option("lsm-mount-context", "", Text("CONTEXT"), "the mount label to restore with"),
+];
+
+const EVENTS: &[OptionRow] = &[
+    option("interval", "", Text("DURATION"), "time between two lines of figures (default: 5s)"),
+    option("stats", "", Switch, "print the figures once"),
+];
+
+/// What most rows have; each row says only what differs.
+const PLAIN: CommandRow = CommandRow {
+    name: "",
+    verb: None,
+    arguments: "<container-id>",
+    count: (1, 1),
+    summary: "",
+    description: "",
+    options: &[],
+    order: Order::Anywhere,
+    failure: 1,
+};
+
+/// All commands, in the order in which help lists them.
+pub const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: "check",
+        verb: Some(Verb::Check),
+        arguments: "[bundle]",
+        count: (0, 1),
+        summary: "say what is wrong with a bundle",
+        description: "Reads the config.json of the bundle, of the current directory if none is given, and prints every problem that\n   \
+            can be found without running it. It needs no rights. The exit status is 1 if there is a problem.",
+        ..PLAIN
+    },
+    CommandRow { name: "checkpoint", summary: "save the state of a running container to files", options: CHECKPOINT, ..PLAIN },
+    CommandRow {
+        name: "create",
+        verb: Some(Verb::Create),
+        summary: "create a container",
+        description: "Makes the container that the bundle describes and everything around its process, which then waits for `start`.\n   \
+            The id is yours to choose; no other container below the same root may have it.",
+        options: CREATE,
+        ..PLAIN
+    },
+    CommandRow {
+        name: "delete",
+        verb: Some(Verb::Delete),
+        summary: "delete what is left of a container",
+        description: "Removes the cgroup and the state of a container that has stopped, or that was created and never started.",
+        options: &[option("force", "f", Switch, "kill the container first if it runs; no error if there is none")],
+        ..PLAIN
+    },
+    CommandRow { name: "events", summary: "print figures and events of a container", options: EVENTS, ..PLAIN },
+    CommandRow {
+        name: "exec",
+        arguments: "<container-id> <command> [arguments...]",
+        count: (1, u8::MAX),
+        summary: "run one more process in a container",
+        options: EXEC,
+        order: Order::First,
+        failure: 255,
+        ..PLAIN
+    },
+    CommandRow {
+        name: "features",
+        verb: Some(Verb::Features),
+        arguments: "",
+        count: (0, 0),
+        summary: "print what this runtime can do, as JSON",
+        description: "The format is that of the runtime specification's features.md.",
+        ..PLAIN
+    },
+    CommandRow {
+        name: "help",
+        verb: Some(Verb::Help),
+        arguments: "[command]",
+        count: (0, u8::MAX),
+        summary: "show help, also for one command",
+        ..PLAIN
+    },
+    CommandRow {
+        name: "kill",
+        verb: Some(Verb::Kill),
+        arguments: "<container-id> [signal]",
+        count: (1, 2),
+        summary: "send a signal to the first process of a container",
+        description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM).",
+        options: &[hidden("all", "a", Switch)],
+        ..PLAIN
+    },
+    CommandRow {
+        name: "list",
+        verb: Some(Verb::List),
+        arguments: "",
+        count: (0, 0),
+        summary: "list the containers below the root",
+        options: &[FORMAT, option("quiet", "q", Switch, "print the ids only")],
+        ..PLAIN
+    },
+    CommandRow { name: "pause", summary: "stop all processes of a container for a while", ..PLAIN },
+    CommandRow {
+        name: "ps",
+        arguments: "<container-id> [ps options]",
+        count: (1, u8::MAX),
+        summary: "list the processes of a container",
+        options: &[FORMAT],
+        order: Order::First,
+        ..PLAIN
+    },
+    CommandRow { name: "restore", summary: "bring back a container from a checkpoint", options: RESTORE, ..PLAIN },
+    CommandRow { name: "resume", summary: "let the processes of a paused container go on", ..PLAIN },
+    CommandRow {
+        name: "run",
+        verb: Some(Verb::Run),
+        summary: "create a container and start it",
+        description: "Does `create` and `start`, waits until the process has ended, deletes the container and exits with the\n   \
+            process's status, or with 128 and the signal's number. With --detach it returns once the process runs.",
+        options: RUN,
+        ..PLAIN
+    },
+    CommandRow {
+        name: "spec",
+        verb: Some(Verb::Spec),
+        arguments: "",
+        count: (0, 0),
+        summary: "write a config.json to start from",
+        description: "The container that it describes runs `sh` on a terminal in the root file system at `rootfs`.",
+        options: &[BUNDLE, option("rootless", "", Switch, "for a user without rights: with a user namespace")],
+        ..PLAIN
+    },
+    CommandRow { name: "start", verb: Some(Verb::Start), summary: "start the process of a created container", ..PLAIN },
+    CommandRow { name: "state", verb: Some(Verb::State), summary: "print the state of a container, as JSON", ..PLAIN },
+    CommandRow { name: "update", summary: "change the resource limits of a container", options: UPDATE, ..PLAIN },
+];
+
+/// The command of this name. `h` is `help`.
+pub fn command(name: &[u8]) -> Option<&'static CommandRow> {
+    let name = if name == b"h" { b"help" } else { name };
+    COMMANDS.iter().find(|row| row.name.as_bytes() == name)
+}
+
+impl OptionRow {
+    /// Whether `name`, without dashes, means this option.
+    pub fn is_called(&self, name: &[u8]) -> bool {
+        !name.is_empty() && (name == self.name.as_bytes() || name == self.short.as_bytes())
+    }
+
+    /// Whether help leaves it out.
+    pub fn is_hidden(&self) -> bool {
+        self.help.is_empty()
+    }
+}
+
+impl Value {
+    /// What help calls the value; empty for a switch.
+    pub fn word(self) -> &'static str {
+        match self {
+            Switch => "",
+            Text(word) | Number(word) | Many(word) => word,
+        }
+    }
+}
