@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use super::flags::{COMMANDS, CommandRow, GLOBAL, OptionRow};
 use super::parse::Topic;
+use super::refusal::Misuse;
 use super::version;
 
 const SUMMARY: &str = "an OCI container runtime for embedded Linux";
@@ -14,6 +15,12 @@ pub fn print(topic: Topic, program: &str, out: &mut dyn Write) -> fmt::Result {
         Topic::Program => print_program(program, out),
         Topic::Command(row) => print_command(row, program, out),
     }
+}
+
+/// Prints what stands on stdout when a command line was wrongly used: what is wrong, and the help that says how it is right.
+pub fn print_misuse(command: Option<&'static CommandRow>, misuse: &Misuse<'_>, program: &str, out: &mut dyn Write) -> fmt::Result {
+    misuse.headline(command.is_none(), out)?;
+    print(command.map_or(Topic::Program, Topic::Command), program, out)
 }
 
 fn print_program(program: &str, out: &mut dyn Write) -> fmt::Result {
@@ -62,10 +69,10 @@ fn print_options(title: &str, rows: &[OptionRow], out: &mut dyn Write) -> fmt::R
 
 /// `--bundle DIR, -b DIR`.
 fn write_names(row: &OptionRow, out: &mut dyn Write) -> fmt::Result {
-    let word = row.value.word();
+    let (word, short) = (row.word(), row.short());
     let gap = if word.is_empty() { "" } else { " " };
-    write!(out, "--{}{gap}{word}", row.name)?;
-    if row.short.is_empty() { Ok(()) } else { write!(out, ", -{}{gap}{word}", row.short) }
+    write!(out, "--{}{gap}{word}", row.name())?;
+    if short.is_empty() { Ok(()) } else { write!(out, ", -{short}{gap}{word}") }
 }
 
 /// How many characters [`write_names`] writes.
@@ -114,6 +121,19 @@ mod tests {
             DESCRIPTION:\n   Removes the cgroup and the state of a container that has stopped, or that was created and never started.\n\n\
             OPTIONS:\n   --force, -f  kill the container first if it runs; no error if there is none\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn misuse_is_named_above_the_help_that_belongs_to_it() {
+        let misuse = Misuse::UnknownOption(b"x");
+        for (command, headline, name) in
+            [(None, "Incorrect Usage. ", "ocinit"), (flags::command(b"list"), "Incorrect Usage: ", "ocinit list")]
+        {
+            let mut text = String::new();
+            print_misuse(command, &misuse, "ocinit", &mut text).unwrap();
+            let expected = format!("{headline}flag provided but not defined: -x\n\nNAME:\n   {name} - ");
+            assert!(text.starts_with(&expected), "{text}");
+        }
     }
 
     #[test]

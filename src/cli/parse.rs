@@ -181,7 +181,7 @@ pub fn parse<'a>(argv: &'a [&'a CStr]) -> Parsed<'a> {
 impl<'a> Parsed<'a> {
     fn read(&mut self, words: &'a [&'a CStr]) -> Result<'a, Request<'a>> {
         let given = Given::scan(flags::GLOBAL, Order::First, words).map_err(|misuse| Refusal::Misuse(None, misuse))?;
-        if given.is_on(HELP.name) {
+        if given.is_on(HELP.name()) {
             return Ok(Request::Help(Topic::Program));
         }
         if given.is_on("version") {
@@ -197,7 +197,7 @@ impl<'a> Parsed<'a> {
     fn command(&self, row: &'static CommandRow, words: &'a [&'a CStr]) -> Result<'a, Request<'a>> {
         let Some(verb) = row.verb else { return Err(Refusal::NotBuilt(row)) };
         let given = Given::scan(row.options, row.order, words).map_err(|misuse| Refusal::Misuse(Some(row), misuse))?;
-        if given.is_on(HELP.name) {
+        if given.is_on(HELP.name()) {
             return Ok(Request::Help(Topic::Command(row)));
         }
         self.count(row, given.count)?;
@@ -376,7 +376,9 @@ impl<'a> Given<'a> {
         };
         match kind {
             Value::Switch if truth(value.to_bytes()).is_none() => return Err(Misuse::Switch { value, name }),
-            Value::Number(_) => drop(number(value.to_bytes()).map_err(|why| Misuse::Number { value, name, why })?),
+            Value::Number => {
+                number(value.to_bytes()).map_err(|why| Misuse::Number { value, name, why })?;
+            }
             _ => {}
         }
         self.values[place] = Some(value);

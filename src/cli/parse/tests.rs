@@ -227,8 +227,9 @@ fn argv_may_be_empty() {
 fn the_table_has_room_and_no_name_twice() {
     for (command, rows) in COMMANDS.iter().map(|row| (row.name, row.options)).chain([("", flags::GLOBAL)]) {
         assert!(rows.len() <= MAX_OPTIONS, "{command}");
-        let mut names: Vec<&str> = rows.iter().flat_map(|row| [row.name, row.short]).filter(|name| !name.is_empty()).collect();
+        let mut names: Vec<&str> = rows.iter().flat_map(|row| [row.name(), row.short()]).filter(|name| !name.is_empty()).collect();
         let count = names.len();
+        assert!(rows.iter().all(|row| row.word().is_empty() == (row.value == Value::Switch)), "{command}");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count, "{command}");
