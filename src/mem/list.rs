@@ -14,12 +14,13 @@ struct Node<'a, T> {
 pub struct List<'a, T> {
     first: Option<&'a Node<'a, T>>,
     last: Option<&'a Node<'a, T>>,
-    len: usize,
+    len: u32,
+    present: bool,
 }
 
 impl<T> Default for List<'_, T> {
     fn default() -> Self {
-        List { first: None, last: None, len: 0 }
+        List { first: None, last: None, len: 0, present: false }
     }
 }
 
@@ -32,6 +33,19 @@ impl<T> Clone for List<'_, T> {
 impl<T> Copy for List<'_, T> {}
 
 impl<'a, T> List<'a, T> {
+    /// Bytes of the arena that one value takes, alignment apart.
+    pub const NODE_BYTES: usize = size_of::<Node<'a, T>>();
+
+    /// A list that holds nothing but was written down: `[]`, as opposed to no list at all.
+    pub fn empty() -> Self {
+        List { present: true, ..List::default() }
+    }
+
+    /// Whether it was written down, perhaps empty.
+    pub fn is_present(&self) -> bool {
+        self.present
+    }
+
     /// Appends `value`. Errors: [`Full`].
     pub fn push(&mut self, arena: &Arena<'a>, value: T) -> Result<(), Full> {
         let node: &'a Node<'a, T> = arena.put(Node { value, next: Cell::new(None) })?;
@@ -41,12 +55,13 @@ impl<'a, T> List<'a, T> {
         }
         self.last = Some(node);
         self.len += 1;
+        self.present = true;
         Ok(())
     }
 
     /// How many values it holds.
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether it holds none.
@@ -68,7 +83,7 @@ impl<'a, T> List<'a, T> {
 /// Walks a [`List`].
 pub struct Iter<'a, T> {
     next: Option<&'a Node<'a, T>>,
-    left: usize,
+    left: u32,
 }
 
 impl<'a, T> Iterator for Iter<'a, T> {
@@ -114,6 +129,13 @@ mod tests {
         }
         assert_eq!(list.iter().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert_eq!((list.len(), list.get(3), list.get(5)), (5, Some(&3), None));
+    }
+
+    #[test]
+    fn an_empty_list_differs_from_no_list() {
+        let (none, empty) = (List::<u8>::default(), List::<u8>::empty());
+        assert_eq!((none.is_present(), none.len()), (false, 0));
+        assert_eq!((empty.is_present(), empty.len()), (true, 0));
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Fixed memory: one arena, the lists that live in it, and text that truncates instead of failing.
+//! Fixed memory: one arena, the lists and key sets that live in it, and text that truncates instead of failing.
 //!
 //! Nothing here knows what is stored.
 #![allow(unsafe_code, reason = "the arena hands out memory; with `sys` this is the only floor that may")]
 
 mod arena;
+mod keys;
 mod list;
 mod text;
 
 pub use arena::{Arena, Full};
+pub use keys::Keys;
 pub use list::List;
 pub use text::Text;
