@@ -10,10 +10,15 @@ pub mod sys;
 pub mod error;
 
 pub mod json;
+pub mod log;
 pub mod names;
 
 pub mod spec;
 
 pub mod plan;
+
+pub mod steps;
+
+pub mod container;
 
 pub mod cli;

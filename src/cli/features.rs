@@ -2,8 +2,9 @@
 
 use core::fmt::{self, Write};
 
-use super::json_text::{Indent, JsonString};
+use super::json_text::Indent;
 use super::version::{COMMIT, OLDEST_SPEC_VERSION, SPEC_VERSION, VERSION};
+use crate::log::JsonString;
 use crate::names::{self, CAPABILITIES, MountOption, NAMESPACES};
 
 /// The hooks that are run.

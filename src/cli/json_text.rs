@@ -1,7 +1,7 @@
 //! JSON as Go's encoder lays it out, because callers compare text: a filter that indents compact JSON, and quoted strings.
 //! It must not know what the JSON says, and does not check it.
 
-use core::fmt::{self, Display, Formatter, Write};
+use core::fmt::{self, Write};
 
 /// Indents compact JSON that is written to it. Empty lists and objects stay on one line; no newline follows the end.
 pub struct Indent<'w> {
@@ -86,41 +86,6 @@ impl Write for Indent<'_> {
     }
 }
 
-/// A text as a JSON string, with its quotes. Like Go's it is safe to stand in HTML.
-pub struct JsonString<'a>(pub &'a str);
-
-/// Escapes, as inside of a [`JsonString`], whatever is written to it.
-pub struct JsonEscaping<'w>(pub &'w mut dyn Write);
-
-impl Display for JsonString<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        JsonEscaping(f).write_str(self.0)?;
-        f.write_char('"')
-    }
-}
-
-impl Write for JsonEscaping<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|character| self.write_char(character))
-    }
-
-    fn write_char(&mut self, character: char) -> fmt::Result {
-        let short = match character {
-            '"' => "\\\"",
-            '\\' => "\\\\",
-            '\x08' => "\\b",
-            '\x0c' => "\\f",
-            '\n' => "\\n",
-            '\r' => "\\r",
-            '\t' => "\\t",
-            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => return write!(self.0, "\\u{:04x}", character as u32),
-            _ => return self.0.write_char(character),
-        };
-        self.0.write_str(short)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,11 +112,5 @@ mod tests {
     #[test]
     fn brackets_and_commas_in_strings_are_text() {
         assert_eq!(indented(r#"["a,b:{[","\"]","\\"]"#), "[\n  \"a,b:{[\",\n  \"\\\"]\",\n  \"\\\\\"\n]");
-    }
-
-    #[test]
-    fn strings_are_escaped_as_go_does() {
-        assert_eq!(JsonString("a\"\\/\n\r\t\x08\x0c\x01\x7f").to_string(), "\"a\\\"\\\\/\\n\\r\\t\\b\\f\\u0001\x7f\"");
-        assert_eq!(JsonString("a<b>&&c\u{2028}é😀").to_string(), "\"a\\u003cb\\u003e\\u0026\\u0026c\\u2028é😀\"");
     }
 }

@@ -1,13 +1,11 @@
-//! What the commands answer, as text: states, lists and log lines, laid out as runc does, because callers parse them.
+//! What the commands answer, as text: states and lists, laid out as runc does, because callers parse them.
 //! It must not gather anything, and does not know where the text goes.
 
-use core::fmt::{self, Display, Write};
+use core::fmt::{self, Write};
 
-use super::json_text::{Indent, JsonEscaping, JsonString};
-use super::parse::LogFormat;
-use super::quote::Escaping;
-use super::time_text::Time;
+use super::json_text::Indent;
 use super::version::SPEC_VERSION;
+use crate::log::JsonString;
 use crate::mem::List;
 
 /// What `state` and `list` tell about a container.
@@ -23,7 +21,7 @@ pub struct ContainerState<'a> {
     pub bundle: &'a str,
     /// The root file system's absolute path.
     pub rootfs: &'a str,
-    /// When it was created: a printed [`Time`].
+    /// When it was created: a printed [`crate::log::Time`].
     pub created: &'a str,
     /// Keys and values, in any order; of equal keys the last counts.
     pub annotations: List<'a, (&'a str, &'a str)>,
@@ -117,64 +115,6 @@ fn annotations(list: List<'_, (&str, &str)>, out: &mut dyn Write) -> fmt::Result
             Some(later) => row = later,
             None => return out.write_char('}'),
         }
-    }
-}
-
-/// How bad what a log line tells is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
-pub enum Level {
-    Debug,
-    Info,
-    Warning,
-    Error,
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        }
-    }
-}
-
-/// Prints one line of a log, with its newline.
-pub fn log_line(format: LogFormat, time: Time, level: Level, message: &dyn Display, out: &mut dyn Write) -> fmt::Result {
-    let (time, level) = (time.whole(), level.word());
-    match format {
-        LogFormat::Text => {
-            write!(out, "time=\"{time}\" level={level} msg=")?;
-            text_value(message, out)?;
-            out.write_char('\n')
-        }
-        LogFormat::Json => {
-            write!(out, "{{\"level\":\"{level}\",\"msg\":\"")?;
-            write!(JsonEscaping(out), "{message}")?;
-            writeln!(out, "\",\"time\":\"{time}\"}}")
-        }
-    }
-}
-
-/// Quotes a message unless it is one plain word.
-fn text_value(message: &dyn Display, out: &mut dyn Write) -> fmt::Result {
-    if write!(PlainWord, "{message}").is_ok() {
-        return write!(out, "{message}");
-    }
-    out.write_char('"')?;
-    write!(Escaping(out), "{message}")?;
-    out.write_char('"')
-}
-
-/// Takes text as long as it needs no quotes.
-struct PlainWord;
-
-impl Write for PlainWord {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/@^+".contains(&byte));
-        if is_plain { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -288,43 +228,5 @@ a-rather-long-id   0           stopped     /ü                   2026-11-23T22:4
             assert_eq!(print(|out| list_json(list, out)), expected);
             assert_eq!(print(|out| list_ids(list, out)), "alpha\nb\n");
         });
-    }
-
-    const NOON: Time = Time { seconds: 1_795_435_200, nanoseconds: 5 };
-
-    #[test]
-    fn a_text_log_line_quotes_the_message_unless_it_is_one_plain_word() {
-        for (message, shown) in [
-            ("container does not exist", r#""container does not exist""#),
-            (r#"runc: "create" requires exactly 1 argument(s)"#, r#""runc: \"create\" requires exactly 1 argument(s)""#),
-            ("one\ntwo", r#""one\ntwo""#),
-            ("timeout", "timeout"),
-            ("/a/b-c_d.e@f^g+1", "/a/b-c_d.e@f^g+1"),
-            ("é", "\"é\""),
-        ] {
-            let line = print(|out| log_line(LogFormat::Text, NOON, Level::Error, &message, out));
-            assert_eq!(line, format!("time=\"2026-11-23T12:00:00Z\" level=error msg={shown}\n"));
-        }
-    }
-
-    #[test]
-    fn a_json_log_line_is_one_object_with_sorted_keys() {
-        let line = print(|out| log_line(LogFormat::Json, NOON, Level::Warning, &"say \"<hi>\"\n", out));
-        let expected = "{\"level\":\"warning\",\"msg\":\"say \\\"\\u003chi\\u003e\\\"\\n\",\"time\":\"2026-11-23T12:00:00Z\"}\n";
-        assert_eq!(line, expected);
-    }
-
-    #[test]
-    fn runc_writes_the_same_line_for_the_same_message() {
-        for (format, options) in [(LogFormat::Text, "--log-format=text"), (LogFormat::Json, "--log-format=json")] {
-            let output = std::process::Command::new("runc").args([options, "list", "--quiet=<&\"\u{1}é>"]).output();
-            let Ok(output) = output else { return eprintln!("skipped: no runc on this host") };
-            let theirs = String::from_utf8(output.stderr).unwrap();
-            let message = "invalid boolean value \"<&\\\"\\x01é>\" for -quiet: parse error";
-            let ours = print(|out| log_line(format, NOON, Level::Error, &message, out));
-            let time = theirs.find("20").unwrap();
-            let theirs = theirs.replace(&theirs[time..time + "2026-11-23T12:00:00Z".len()], "2026-11-23T12:00:00Z");
-            assert_eq!(ours, theirs);
-        }
     }
 }

@@ -9,6 +9,7 @@ use core::ffi::CStr;
 use super::flags::{self, CommandRow, HELP, MAX_OPTIONS, OptionRow, Order, Value, Verb};
 use super::refusal::{Bound, Misuse, Refusal};
 use super::version;
+use crate::log::Format;
 use crate::names;
 
 /// What a command line means.
@@ -54,23 +55,13 @@ pub struct Global<'a> {
     /// Where messages go.
     pub log: Option<&'a CStr>,
     /// How messages look.
-    pub log_format: LogFormat,
+    pub log_format: Format,
     /// Whether to log more.
     pub debug: bool,
     /// Who makes the cgroups.
     pub cgroup_manager: CgroupManager,
     /// Whether missing rights over cgroups are no error.
     pub rootless: Rootless,
-}
-
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `time="…" level=… msg="…"`.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// `--cgroup-manager`, or `--systemd-cgroup`.
@@ -229,8 +220,8 @@ fn global<'a>(given: &Given<'a>) -> Result<'a, Global<'a>> {
         root,
         log: given.value("log"),
         log_format: match given.bytes("log-format") {
-            b"" | b"text" => LogFormat::Text,
-            b"json" => LogFormat::Json,
+            b"" | b"text" => Format::Text,
+            b"json" => Format::Json,
             other => return Err(Refusal::LogFormat(other)),
         },
         debug: given.is_on("debug"),

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Display, Formatter};
 
 use super::flags::CommandRow;
-use super::quote::{Lossy, Quoted};
+use crate::log::{Lossy, Quoted};
 
 /// Why a command line is not followed. It prints as the message alone.
 #[derive(Clone, Copy, Debug)]

@@ -102,7 +102,7 @@ fn create_takes_what_containerd_and_conmon_give_it() {
                 --pid-file /p --console-socket /s --pidfd-socket /f --no-pivot --no-new-keyring --detach --preserve-fds 3 a";
     with(line, |parsed| {
         let global = parsed.global;
-        assert_eq!((global.root, global.log, global.log_format), (Some(c"/run/r/ns"), Some(c"/b/log.json"), LogFormat::Json));
+        assert_eq!((global.root, global.log, global.log_format), (Some(c"/run/r/ns"), Some(c"/b/log.json"), Format::Json));
         assert_eq!((global.debug, global.rootless, global.cgroup_manager), (true, Rootless::False, CgroupManager::Systemd));
         assert_eq!(parsed.program, "runc");
     });
@@ -143,7 +143,7 @@ fn the_other_commands_are_read() {
 fn global_options_have_defaults_and_two_ways_to_name_systemd() {
     with("ocinit list", |parsed| {
         let global = parsed.global;
-        assert_eq!((global.root, global.log, global.log_format), (None, None, LogFormat::Text));
+        assert_eq!((global.root, global.log, global.log_format), (None, None, Format::Text));
         assert_eq!((global.debug, global.rootless, global.cgroup_manager), (false, Rootless::Auto, CgroupManager::Cgroupfs));
     });
     for (options, manager) in [
@@ -160,7 +160,7 @@ fn global_options_have_defaults_and_two_ways_to_name_systemd() {
 #[test]
 fn where_the_log_goes_is_known_even_if_the_command_is_refused() {
     with("ocinit --log /l --log-format json kill", |parsed| {
-        assert_eq!((parsed.global.log, parsed.global.log_format), (Some(c"/l"), LogFormat::Json));
+        assert_eq!((parsed.global.log, parsed.global.log_format), (Some(c"/l"), Format::Json));
         assert!(matches!(parsed.request, Request::Refused(_)));
     });
 }
