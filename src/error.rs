@@ -93,6 +93,197 @@ impl fmt::Display for Reason {
     }
 }
 
+/// One row of the tables in `container::start`: what the child was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is the name of its step; the sentence stands in `Step::doing`")]
+pub enum Step {
+    Lifeline,
+    Session,
+    IdMaps,
+    JoinNamespaces,
+    Unshare,
+    Keyring,
+    OomScore,
+    Loopback,
+    PrepareRoot,
+    Mounts,
+    Devices,
+    EnterRoot,
+    Console,
+    ReadonlyMounts,
+    ReadonlyRoot,
+    Umask,
+    Hostname,
+    Domainname,
+    Sysctl,
+    ReadonlyPaths,
+    MaskedPaths,
+    NoNewPrivileges,
+    CloseOnExec,
+    Limits,
+    WorkingDirectory,
+    BoundingSet,
+    StdioOwner,
+    Groups,
+    UserId,
+    WorkingDirectoryAgain,
+    Capabilities,
+    Ambient,
+    Home,
+    FindProgram,
+    Ready,
+    AwaitStart,
+    Signals,
+    CloseDescriptors,
+    Execute,
+}
+
+impl Step {
+    /// Every step, in the order of their numbers.
+    pub const ALL: [(Step, &str); 39] = [
+        (Step::Lifeline, "tie to the runtime's life"),
+        (Step::Session, "new session"),
+        (Step::IdMaps, "user namespace"),
+        (Step::JoinNamespaces, "join namespace"),
+        (Step::Unshare, "new namespaces"),
+        (Step::Keyring, "session keyring"),
+        (Step::OomScore, "process.oomScoreAdj"),
+        (Step::Loopback, "set the loopback interface up"),
+        (Step::PrepareRoot, "prepare the root file system"),
+        (Step::Mounts, "mount"),
+        (Step::Devices, "device"),
+        (Step::EnterRoot, "enter the root file system"),
+        (Step::Console, "terminal"),
+        (Step::ReadonlyMounts, "make mount read-only"),
+        (Step::ReadonlyRoot, "make the root read-only"),
+        (Step::Umask, "umask"),
+        (Step::Hostname, "sethostname"),
+        (Step::Domainname, "setdomainname"),
+        (Step::Sysctl, "sysctl"),
+        (Step::ReadonlyPaths, "linux.readonlyPaths"),
+        (Step::MaskedPaths, "linux.maskedPaths"),
+        (Step::NoNewPrivileges, "process.noNewPrivileges"),
+        (Step::CloseOnExec, "close-on-exec of descriptors"),
+        (Step::Limits, "process.rlimits"),
+        (Step::WorkingDirectory, "process.cwd"),
+        (Step::BoundingSet, "process.capabilities.bounding"),
+        (Step::StdioOwner, "owner of the standard streams"),
+        (Step::Groups, "process.user.additionalGids"),
+        (Step::UserId, "process.user"),
+        (Step::WorkingDirectoryAgain, "process.cwd"),
+        (Step::Capabilities, "process.capabilities"),
+        (Step::Ambient, "process.capabilities.ambient"),
+        (Step::Home, "HOME from /etc/passwd"),
+        (Step::FindProgram, "exec"),
+        (Step::Ready, "report to the runtime"),
+        (Step::AwaitStart, "await the start"),
+        (Step::Signals, "signals"),
+        (Step::CloseDescriptors, "close descriptors"),
+        (Step::Execute, "exec"),
+    ];
+
+    /// What the step does, as it stands in an error.
+    pub fn doing(self) -> &'static str {
+        Step::ALL[self as usize].1
+    }
+}
+
+/// What exactly a step could not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each stands for its sentence in `Note::ALL`")]
+pub enum Note {
+    None,
+    OpenSource,
+    OpenTarget,
+    Attach,
+    Attributes,
+    Propagation,
+    NotOrdinaryDirectory,
+    InsideProc,
+    NotProcfs,
+    Moved,
+    NotNull,
+    NotTerminal,
+    Unreachable,
+    Directory,
+    Gone,
+    Pivot,
+}
+
+impl Note {
+    /// Every note with its words, in the order of their numbers.
+    pub const ALL: [(Note, &str); 16] = [
+        (Note::None, ""),
+        (Note::OpenSource, "open the source"),
+        (Note::OpenTarget, "open or make the mount point"),
+        (Note::Attach, "attach it"),
+        (Note::Attributes, "change its attributes"),
+        (Note::Propagation, "change its propagation"),
+        (Note::NotOrdinaryDirectory, "must be mounted on ordinary directory"),
+        (Note::InsideProc, "cannot be mounted because it is inside /proc"),
+        (Note::NotProcfs, "only a procfs may be bound onto /proc"),
+        (Note::Moved, "the mount point was moved meanwhile"),
+        (Note::NotNull, "the container's /dev/null is not the null device (1:3)"),
+        (Note::NotTerminal, "the container's /dev/pts/ptmx is not a pseudo-terminal multiplexer"),
+        (
+            Note::Unreachable,
+            "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        ),
+        (Note::Directory, "is a directory"),
+        (Note::Gone, "the runtime went away"),
+        (Note::Pivot, "pivot_root"),
+    ];
+
+    /// What was not possible, as it stands in an error.
+    pub fn words(self) -> &'static str {
+        Note::ALL[self as usize].1
+    }
+}
+
+/// What a child tells its parent about a failure: numbers that the parent, who holds the same plan, can put into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What it was doing.
+    pub step: Step,
+    /// What exactly it could not do.
+    pub note: Note,
+    /// Index into the list of the plan that the step walks.
+    pub item: u16,
+    /// The kernel's answer.
+    pub errno: Errno,
+}
+
+impl Fault {
+    /// In [`Fault::item`]: the step walks no list.
+    pub const NO_ITEM: u16 = u16::MAX;
+    /// How many bytes it is on the way.
+    pub const BYTES: usize = 6;
+
+    /// As it goes over the channel.
+    pub fn to_bytes(self) -> [u8; Fault::BYTES] {
+        let [item0, item1] = self.item.to_ne_bytes();
+        let [errno0, errno1] = (self.errno.raw_os_error() as u16).to_ne_bytes();
+        [self.step as u8, self.note as u8, item0, item1, errno0, errno1]
+    }
+
+    /// As it came from the channel; `None` for what no child of ours would send.
+    pub fn from_bytes(bytes: [u8; Fault::BYTES]) -> Option<Fault> {
+        let [step, note, item0, item1, errno0, errno1] = bytes;
+        let errno = i32::from(u16::from_ne_bytes([errno0, errno1]));
+        if !(1..4096).contains(&errno) {
+            return None;
+        }
+        Some(Fault {
+            step: Step::ALL.get(usize::from(step))?.0,
+            note: Note::ALL.get(usize::from(note))?.0,
+            item: u16::from_ne_bytes([item0, item1]),
+            errno: Errno::from_raw_os_error(errno),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +294,19 @@ mod tests {
         assert_eq!(error.to_string(), "mount: /data: operation not permitted");
         assert_eq!(Error::text("mounts[3]", "", "no destination").to_string(), "mounts[3]: no destination");
         assert_eq!(Error::said("container does not exist").to_string(), "container does not exist");
+    }
+
+    #[test]
+    fn steps_and_notes_stand_in_the_order_of_their_numbers() {
+        assert!(Step::ALL.iter().enumerate().all(|(number, (step, _))| *step as usize == number));
+        assert!(Note::ALL.iter().enumerate().all(|(number, (note, _))| *note as usize == number));
+    }
+
+    #[test]
+    fn a_fault_survives_the_channel() {
+        let fault = Fault { step: Step::Mounts, note: Note::OpenTarget, item: 300, errno: Errno::NOENT };
+        assert_eq!(Fault::from_bytes(fault.to_bytes()), Some(fault));
+        assert_eq!(Fault::from_bytes([255; Fault::BYTES]), None);
+        assert_eq!(Fault::from_bytes([0; Fault::BYTES]), None);
     }
 }

@@ -27,6 +27,12 @@ impl<'a> Arena<'a> {
         Arena { next: Cell::new(range.start.cast()), end: range.end.cast(), room: PhantomData }
     }
 
+    /// The same over memory that already holds something.
+    pub fn over(room: &'a mut [u8]) -> Self {
+        let range = room.as_mut_ptr_range();
+        Arena { next: Cell::new(range.start), end: range.end, room: PhantomData }
+    }
+
     /// Bytes that are left.
     pub fn left(&self) -> usize {
         self.end as usize - self.next.get() as usize

@@ -1,4 +1,4 @@
-//! Fixed memory: one arena, the lists and key sets that live in it, and text that truncates instead of failing.
+//! Fixed memory: one arena, the lists and key sets that live in it, paths in place, and text that truncates instead of failing.
 //!
 //! Nothing here knows what is stored.
 #![allow(unsafe_code, reason = "the arena hands out memory; with `sys` this is the only floor that may")]
@@ -6,9 +6,11 @@
 mod arena;
 mod keys;
 mod list;
+mod path;
 mod text;
 
 pub use arena::{Arena, Full};
 pub use keys::Keys;
 pub use list::List;
+pub use path::PathBuffer;
 pub use text::Text;

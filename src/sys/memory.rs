@@ -1,7 +1,5 @@
 //! Memory from the kernel, as large as an arena may ever become; pages that are never touched cost nothing.
 
-use core::mem::MaybeUninit;
-
 use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE};
 
 use super::{Errno, raw};
@@ -13,10 +11,10 @@ use linux_raw_sys::general::__NR_mmap as MMAP;
 use linux_raw_sys::general::__NR_mmap2 as MMAP;
 
 /// `bytes` of zeroed memory that is never given back. Errors: ENOMEM, EINVAL for 0 bytes.
-pub fn map_anonymous(bytes: usize) -> Result<&'static mut [MaybeUninit<u8>], Errno> {
+pub fn map_anonymous(bytes: usize) -> Result<&'static mut [u8], Errno> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     // SAFETY: a new anonymous mapping touches nothing that exists.
     let at = unsafe { raw::call(MMAP, [0, bytes, (PROT_READ | PROT_WRITE) as usize, flags as usize, usize::MAX, 0]) }?;
-    // SAFETY: the kernel just made `bytes` bytes there, page-aligned, ours alone, and nothing ever unmaps them.
-    Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut MaybeUninit<u8>, bytes) })
+    // SAFETY: the kernel just made `bytes` zero bytes there, page-aligned, ours alone, and nothing ever unmaps them.
+    Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, bytes) })
 }

@@ -13,17 +13,22 @@ mod process;
 mod raw;
 mod signal;
 mod socket;
+mod streams;
 mod walk;
 
 pub use bpf::{attach_device_program, load_device_program};
 pub use libc::{abort, strerror};
 pub use memory::map_anonymous;
-pub use mount::{Attributes, bind_tree, change_attributes, mount, mount_by_procfs, mount_onto, mount_tree, unmount_detached};
+pub use mount::{
+    Attributes, bind_tree, change_attributes, mount, mount_by_procfs, mount_id, mount_onto, mount_tree, path_of, remount,
+    reopen_for_reading, unmount_detached,
+};
 pub use network::loopback_up;
 pub use pointers::{Arguments, CPointer};
 pub use process::{
-    Clone, Exit, Limit, clone, close_from, close_on_exec_from, execve, execveat, exit, fork, getcwd, join_session_keyring,
-    set_capabilities, set_groups, set_limit, wait_any, wait_pid, wait_pidfd,
+    Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, execve, execveat, exit, fork,
+    getcwd, is_open, join_session_keyring, kill, lacks_clone3, send_signal, set_capabilities, set_groups, set_limit, set_namespace,
+    soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
@@ -38,12 +43,13 @@ pub mod fs {
         chownat, fchmod, fchown, fcntl_add_seals, fcntl_get_seals, fcntl_getfl, fcntl_setfl, flock, fstat, fstatfs, ftruncate, major,
         makedev, memfd_create, minor, mkdirat, mkfifoat, mknodat, open, openat, renameat, sendfile, statat, statfs, symlinkat, unlinkat,
     };
-    pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, read, write};
+    pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, pread, read, write};
 }
 
 /// The same for what concerns processes, terminals and time.
 pub mod task {
-    pub use rustix::event::{PollFd, PollFlags, poll};
+    pub use super::streams::{ensure_streams, stderr, stdin, stdout};
+    pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
     pub use rustix::process::ioctl_tiocsctty;
     pub use rustix::process::{
         DumpableBehavior, Pid, PidfdFlags, Signal, chdir, chroot, fchdir, getegid, geteuid, getpid, getppid, kill_process, pidfd_open,
@@ -51,7 +57,7 @@ pub mod task {
         test_kill_process, umask,
     };
     pub use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-    pub use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+    pub use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
     pub use rustix::system::{setdomainname, sethostname, uname};
     pub use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
     pub use rustix::thread::{
@@ -59,4 +65,10 @@ pub mod task {
         remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
     };
     pub use rustix::time::{ClockId, clock_gettime};
+
+    /// Milliseconds of a clock that never goes back.
+    pub fn now_ms() -> u64 {
+        let now = clock_gettime(ClockId::Monotonic);
+        now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+    }
 }

@@ -98,3 +98,38 @@ pub fn mount_by_procfs(procfs: BorrowedFd<'_>, source: Option<BorrowedFd<'_>>, t
 pub fn unmount_detached(path: &CStr) -> Result<(), Errno> {
     rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
 }
+
+/// Changes the attributes of an attached mount whose root is `mount`; by MS_REMOUNT before Linux 5.12, then with those kept that are not named.
+pub fn remount(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, attributes: Attributes) -> Result<(), Errno> {
+    match change_attributes(mount, attributes, 0, false) {
+        Err(Errno::NOSYS) => {}
+        answer => return answer,
+    }
+    // The lowest four bits are the same as MS_* and as ST_*; of the times only those that a bind can carry are kept.
+    const KEPT: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC | c::MS_NOATIME | c::MS_NODIRATIME;
+    let flags = rustix::fs::fstatfs(mount)?.f_flags as u32 & KEPT;
+    let flags = (flags | attributes.set as u32 & 0xf) & !(attributes.clear as u32 & 0xf);
+    mount_by_procfs(procfs, None, mount, c::MS_REMOUNT | c::MS_BIND | flags)
+}
+
+/// Which mount a file lies on; `None` before Linux 5.8.
+pub fn mount_id(file: BorrowedFd<'_>) -> Option<u64> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+    let status = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    (status.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(status.stx_mnt_id)
+}
+
+/// Opens for reading what `file` (O_PATH) stands for, by its number in a trusted procfs.
+pub fn reopen_for_reading(procfs: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    use rustix::fs::{Mode, OFlags, openat};
+    openat(procfs, as_c_str(&fd_path(file)), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())
+}
+
+/// The path of `file` as a trusted procfs tells it. Errors: ENAMETOOLONG.
+pub fn path_of<'b>(procfs: BorrowedFd<'_>, file: BorrowedFd<'_>, buffer: &'b mut [u8; 4096]) -> Result<&'b [u8], Errno> {
+    let mut path = [core::mem::MaybeUninit::uninit(); 4096];
+    let (path, _) = rustix::fs::readlinkat_raw(procfs, as_c_str(&fd_path(file)), &mut path)?;
+    let whole = buffer.get_mut(..path.len()).ok_or(Errno::NAMETOOLONG)?;
+    whole.copy_from_slice(path);
+    if whole.len() == 4096 { Err(Errno::NAMETOOLONG) } else { Ok(whole) }
+}

@@ -89,21 +89,18 @@ pub fn exit(status: i32) -> ! {
     super::abort()
 }
 
-/// Closes every descriptor from `first` on. Errors: ENOSYS before Linux 5.9.
-pub fn close_from(first: u32) -> Result<(), Errno> {
-    close_range(first, 0)
-}
-
 /// Marks every descriptor from `first` on to be closed by execve. Errors: ENOSYS before Linux 5.9, EINVAL before 5.11.
 pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4; // close_range(2)
-    close_range(first, CLOSE_RANGE_CLOEXEC)
+    close_range(first, u32::MAX, CLOSE_RANGE_CLOEXEC)
 }
 
-fn close_range(first: u32, flags: u32) -> Result<(), Errno> {
+fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
+    if first > last {
+        return Ok(());
+    }
     // SAFETY: no pointer is passed. Owners of closed descriptors are the callers' concern: they exec or exit next.
-    let answer = unsafe { raw::call(c::__NR_close_range, [first as usize, u32::MAX as usize, flags as usize, 0, 0, 0]) };
-    answer.map(|_| ())
+    unsafe { raw::call(c::__NR_close_range, [first as usize, last as usize, flags as usize, 0, 0, 0]) }.map(|_| ())
 }
 
 /// How a process ended.
@@ -204,4 +201,67 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<&[u8], Errno> {
     // SAFETY: the kernel writes at most `len` bytes into the buffer.
     let len = unsafe { raw::call(c::__NR_getcwd, [buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0, 0]) }?;
     Ok(&buffer[..len.saturating_sub(1)])
+}
+
+/// unshare(2) with CLONE_NEW* flags; never CLONE_FILES and the like.
+pub fn unshare(namespaces: u32) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed; new namespaces leave this process's memory and descriptors as they are.
+    unsafe { raw::call(c::__NR_unshare, [namespaces as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// setns(2) into the namespace behind `file`, which must be of the kind `flag` (CLONE_NEW*).
+pub fn set_namespace(file: BorrowedFd<'_>, flag: u32) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed.
+    unsafe { raw::call(c::__NR_setns, [file.as_raw_fd() as usize, flag as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Closes every descriptor from `first` on but `kept`. Errors: ENOSYS before Linux 5.9.
+pub fn close_from_but(first: u32, kept: BorrowedFd<'_>) -> Result<(), Errno> {
+    let kept = kept.as_raw_fd() as u32;
+    if kept >= first {
+        close_range(first, kept.saturating_sub(1), 0)?;
+    }
+    close_range(first.max(kept + 1), u32::MAX, 0)
+}
+
+/// Closes one descriptor by number, whoever owns it; for processes that exec or exit next.
+pub fn close_number(fd: u32) {
+    // SAFETY: no pointer is passed; the caller uses no owner of it afterwards.
+    let _ = unsafe { raw::call(c::__NR_close, [fd as usize, 0, 0, 0, 0, 0]) }; // EBADF: it was not open
+}
+
+/// Marks one descriptor by number to be closed by execve; EBADF where it is not open.
+pub fn close_on_exec_number(fd: u32) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed.
+    unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_SETFD as usize, c::FD_CLOEXEC as usize, 0, 0, 0]) }.map(|_| ())
+}
+
+/// RLIMIT_NOFILE: one more than the highest number that a descriptor may get from now on.
+pub fn soft_descriptor_limit() -> u32 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(1 << 20)
+}
+
+/// pidfd_send_signal(2) with any signal number. Errors: ESRCH when it has ended and was reaped.
+pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    // SAFETY: the information is NULL, which the kernel takes as that of kill(2).
+    unsafe { raw::call(c::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, signal as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// kill(2) of one process with any signal number.
+pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed.
+    unsafe { raw::call(c::__NR_kill, [pid.as_raw_nonzero().get() as usize, signal as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Whether a descriptor of that number is open.
+pub fn is_open(fd: u32) -> bool {
+    // SAFETY: no pointer is passed.
+    unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_GETFD as usize, 0, 0, 0, 0]) }.is_ok()
+}
+
+/// Whether the kernel has no clone3(2): asked with no arguments, one that has it says EINVAL.
+pub fn lacks_clone3() -> bool {
+    // SAFETY: a size of zero is refused before anything is read.
+    let answer = unsafe { raw::call(c::__NR_clone3, [0; 6]) };
+    answer == Err(Errno::NOSYS)
 }
