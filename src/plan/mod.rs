@@ -1,1 +1,148 @@
-//! (being built)
+//! Every decision about a container, made before anything is done: from what was written, what the host is and what was asked for, one plan.
+//!
+//! Must: be pure. Mustn't: make a system call, look at the host, or leave a decision to the steps.
+
+pub mod cgroup;
+pub mod check;
+pub mod devices;
+pub mod mounts;
+pub mod namespaces;
+pub mod process;
+mod unbuilt;
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Result};
+use crate::mem::{Arena, List};
+use crate::spec::{Config, Linux};
+
+/// What the host is: found out by `container::facts`, judged here.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The bundle's absolute path.
+    pub bundle: &'a str,
+    /// Where cgroup v2 is mounted; `None` where it is not.
+    pub cgroup_mount: Option<&'a str>,
+    /// The runtime's own cgroup, as /proc/self/cgroup names it.
+    pub own_cgroup: &'a str,
+}
+
+/// What the caller asked for on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The container's id, already judged by [`is_valid_id`].
+    pub id: &'a str,
+    /// `--no-pivot`: enter the root by MS_MOVE and chroot.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`: keep the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// `--preserve-fds`: how many descriptors from 3 on the container keeps.
+    pub preserve_fds: u32,
+    /// Whether the caller's own groups, limits and the like may not be assumed to be root's.
+    pub is_rootless: bool,
+}
+
+/// Everything that is to be done, in the order of its fields.
+pub struct Plan<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The container's cgroup, if there is to be one.
+    pub cgroup: Option<cgroup::Cgroup<'a>>,
+    /// Namespaces to make and to join, and the maps of a new user namespace.
+    pub namespaces: namespaces::Namespaces<'a>,
+    /// The session keyring's name.
+    pub keyring: Option<&'a CStr>,
+    /// The root file system.
+    pub root: mounts::Root<'a>,
+    /// What is mounted in it, in this order.
+    pub mounts: List<'a, mounts::Mount<'a>>,
+    /// Nodes and links under /dev.
+    pub devices: devices::Devices<'a>,
+    /// `sysctl`: files under /proc/sys, and what is written to them.
+    pub sysctls: List<'a, Setting<'a>>,
+    /// Paths that become read-only.
+    pub readonly_paths: List<'a, &'a CStr>,
+    /// Paths that are hidden.
+    pub masked_paths: List<'a, &'a CStr>,
+    /// The host name, if one is to be set.
+    pub hostname: Option<&'a str>,
+    /// The NIS domain name, if one is to be set.
+    pub domainname: Option<&'a str>,
+    /// The process.
+    pub process: process::Process<'a>,
+}
+
+/// A file and the text that is written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting<'a> {
+    /// The file, relative to where such files lie.
+    pub file: &'a CStr,
+    /// What is written.
+    pub value: &'a str,
+}
+
+/// Makes the plan. Errors: the first problem that [`check::check`] finds, or a field that this version does not honour yet.
+pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Plan<'a>> {
+    unbuilt::refuse(config, arena)?;
+    let linux = &config.linux;
+    let namespaces = namespaces::build(linux.as_ref(), arena)?;
+    let mounts = mounts::build(config, facts, &namespaces, arena)?;
+    let keyring = if options.no_new_keyring { None } else { Some(arena.c_str(&[b"_ses.", options.id.as_bytes()])?) };
+    Ok(Plan {
+        id: options.id,
+        cgroup: cgroup::build(linux.as_ref(), facts, options, arena)?,
+        keyring,
+        root: mounts::root(config, facts, options, &namespaces, arena)?,
+        devices: devices::build(config, &mounts, &namespaces, arena)?,
+        sysctls: sysctls(linux.as_ref(), arena)?,
+        readonly_paths: paths(linux.as_ref().map(|linux| &linux.readonly_paths), arena)?,
+        masked_paths: paths(linux.as_ref().map(|linux| &linux.masked_paths), arena)?,
+        hostname: (!config.hostname.is_empty()).then_some(config.hostname),
+        domainname: (!config.domainname.is_empty()).then_some(config.domainname),
+        process: process::build(config, options, arena)?,
+        namespaces,
+        mounts,
+    })
+}
+
+/// The specification's and runc's rule for ids: letters, digits, `_`, `+`, `.`, `-`; not `.` nor `..`.
+pub fn is_valid_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
+    !id.is_empty() && id.bytes().all(allowed) && id != "." && id != ".."
+}
+
+/// `net.ipv4.ip_forward` or `net/ipv4/ip_forward`: as in sysctl(8), the first separator decides what separates.
+fn sysctls<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<'a, List<'a, Setting<'a>>> {
+    let mut settings = List::default();
+    for entry in linux.iter().flat_map(|linux| linux.sysctl.iter()) {
+        let has_slashes = entry.key.bytes().find(|byte| matches!(byte, b'.' | b'/')) == Some(b'/');
+        let file = arena.bytes(entry.key.as_bytes())?;
+        if !has_slashes {
+            for byte in file.iter_mut() {
+                *byte = match *byte {
+                    b'.' => b'/',
+                    b'/' => b'.',
+                    byte => byte,
+                };
+            }
+        }
+        settings.push(arena, Setting { file: arena.c_str(&[b"sys/", file])?, value: entry.value })?;
+    }
+    Ok(settings)
+}
+
+fn paths<'a>(paths: Option<&List<'a, &'a str>>, arena: &Arena<'a>) -> Result<'a, List<'a, &'a CStr>> {
+    let mut made = List::default();
+    for path in paths.into_iter().flat_map(|paths| paths.iter()) {
+        made.push(arena, c_str(path, arena)?)?;
+    }
+    Ok(made)
+}
+
+/// A string of the configuration as the kernel wants it. Errors: a NUL inside.
+fn c_str<'a>(text: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
+    if text.as_bytes().contains(&0) {
+        return Err(Error::text("config.json", text, "a NUL byte inside a string"));
+    }
+    Ok(arena.c_str(&[text.as_bytes()])?)
+}

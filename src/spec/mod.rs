@@ -9,6 +9,7 @@ mod mounts;
 mod process;
 mod resources;
 mod seccomp;
+pub mod state;
 
 pub use crate::json::Entry;
 pub use hooks::{Hook, Hooks};

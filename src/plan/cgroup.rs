@@ -1,0 +1,100 @@
+//! The container's cgroup: where it is, what is written into it, and the program that guards its devices.
+
+mod limits;
+mod program;
+
+pub use program::instruction_bound;
+
+use core::ffi::CStr;
+
+use super::{Facts, Options, Setting};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, List};
+use crate::spec::Linux;
+
+/// A cgroup to make.
+pub struct Cgroup<'a> {
+    /// Where cgroup v2 is mounted.
+    pub mount: &'a CStr,
+    /// The cgroup's path below it: begins with a slash, does not end with one, holds no `.` or `..`.
+    pub path: &'a str,
+    /// Files of the cgroup and what is written to them, in this order.
+    pub settings: List<'a, Setting<'a>>,
+    /// The eBPF program for BPF_CGROUP_DEVICE, one instruction a word.
+    pub device_program: &'a [u64],
+}
+
+pub(super) fn build<'a>(
+    linux: Option<&Linux<'a>>,
+    facts: &Facts<'a>,
+    options: &Options<'a>,
+    arena: &Arena<'a>,
+) -> Result<'a, Option<Cgroup<'a>>> {
+    let resources = linux.and_then(|linux| linux.resources.as_ref());
+    let Some(mount) = facts.cgroup_mount else {
+        return Err(Error::text("cgroup", "", "no cgroup v2 hierarchy is mounted on this host (mount -t cgroup2 none /sys/fs/cgroup)"));
+    };
+    let written = linux.map(|linux| linux.cgroups_path).unwrap_or_default();
+    Ok(Some(Cgroup {
+        mount: super::c_str(mount, arena)?,
+        path: path(written, facts, options, arena)?,
+        settings: match resources {
+            Some(resources) => limits::settings(resources, arena)?,
+            None => List::default(),
+        },
+        device_program: program::assemble(resources, arena)?,
+    }))
+}
+
+/// An absolute path counts from the mount; a relative one, or else the id, from the parent of the runtime's own cgroup,
+/// because that one itself holds processes and so may not hand on controllers.
+fn path<'a>(written: &'a str, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    if written.split('/').any(|component| matches!(component, "." | "..")) || written.contains('\0') {
+        return Err(Error::text("linux.cgroupsPath", written, "it may not hold `.`, `..` or NUL"));
+    }
+    if options.is_rootless && written.is_empty() && facts.own_cgroup.is_empty() {
+        return Err(Error::text("linux.cgroupsPath", written, "the runtime's own cgroup is not known"));
+    }
+    let parent = if written.starts_with('/') { "" } else { facts.own_cgroup.rsplit_once('/').map_or("", |(parent, _)| parent) };
+    let own = if written.is_empty() { options.id } else { written };
+    let components = || parent.split('/').chain(own.split('/')).filter(|component| !component.is_empty());
+    let pieces = components().count();
+    if pieces == 0 {
+        return Err(Error::text("linux.cgroupsPath", written, "it names the root of the hierarchy"));
+    }
+    struct Joined<I>(I);
+    impl<'s, I: Iterator<Item = &'s str> + Clone> core::fmt::Display for Joined<I> {
+        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            self.0.clone().try_for_each(|component| write!(f, "/{component}"))
+        }
+    }
+    Ok(arena.format(format_args!("{}", Joined(components())))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    fn path_of(written: &'static str, own_cgroup: &'static str) -> std::result::Result<String, String> {
+        let mut room = [MaybeUninit::uninit(); 1024];
+        let arena = Arena::new(&mut room);
+        let facts = Facts { bundle: "/b", cgroup_mount: Some("/sys/fs/cgroup"), own_cgroup };
+        let options = Options { id: "c1", no_pivot: false, no_new_keyring: false, preserve_fds: 0, is_rootless: false };
+        path(written, &facts, &options, &arena).map(str::to_owned).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_path_is_absolute_or_below_the_parent_of_our_own_cgroup() {
+        assert_eq!(path_of("/a//b/", "/user/shell").unwrap(), "/a/b");
+        assert_eq!(path_of("a/b", "/user/shell").unwrap(), "/user/a/b");
+        assert_eq!(path_of("", "/user/shell").unwrap(), "/user/c1");
+        assert_eq!(path_of("", "/").unwrap(), "/c1");
+    }
+
+    #[test]
+    fn a_path_does_not_climb_nor_name_the_root() {
+        assert!(path_of("/a/../../b", "/").unwrap_err().contains("may not hold"));
+        assert!(path_of("///", "/").unwrap_err().contains("root of the hierarchy"));
+    }
+}

@@ -1,0 +1,318 @@
+//! What is mounted where and how: options become flags, relative sources become absolute, special cases become data.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as c;
+use linux_raw_sys::general::{CLONE_NEWCGROUP, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE};
+
+use super::namespaces::Namespaces;
+use super::{Facts, Options, c_str};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, List};
+use crate::names::{self, MountOption};
+use crate::spec::{self, Config};
+use crate::sys::Attributes;
+
+/// The root file system.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
+    /// Its absolute path on the host.
+    pub path: &'a CStr,
+    /// Whether it becomes read-only at the end.
+    pub is_readonly: bool,
+    /// MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC or not: what the host's mounts become in the new mount namespace.
+    pub propagation: u32,
+    /// Whether to enter it by MS_MOVE and chroot, without pivot_root.
+    pub no_pivot: bool,
+}
+
+/// One thing to mount.
+#[derive(Clone, Copy, Debug)]
+pub struct Mount<'a> {
+    /// Where, as the container will see it.
+    pub destination: &'a CStr,
+    /// What.
+    pub source: Source<'a>,
+    /// The same as a bare name, to be told in errors.
+    pub written_source: &'a str,
+    /// MOUNT_ATTR_* for this mount and all below it.
+    pub recursive: Attributes,
+    /// MS_SHARED and the like, with MS_REC or not; applied one after the other.
+    pub propagation: List<'a, u32>,
+    /// Whether the destination may lie on a procfs.
+    pub may_cover_proc: bool,
+    /// Whether it becomes read-only only after everything else is in place.
+    pub readonly_at_last: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A file system of this kind.
+    FileSystem {
+        /// Its name in filesystems(5).
+        kind: &'a CStr,
+        /// The device or whatever name it goes by.
+        device: &'a CStr,
+        /// MS_*.
+        flags: u32,
+        /// The file system's own options, comma separated.
+        data: &'a CStr,
+        /// Whether the destination must be a real directory, reached without symbolic links (proc, sysfs; CVE-2019-19921, CVE-2023-27561).
+        on_real_directory: bool,
+        /// Whether the new root takes over the mode of the directory it covers.
+        takes_mode: bool,
+        /// Whether it begins with a copy of what it covers.
+        copy_up: bool,
+    },
+    /// A file or directory of the host.
+    Bind {
+        /// Its path on the host.
+        path: &'a CStr,
+        /// With the mounts below it.
+        is_recursive: bool,
+        /// MOUNT_ATTR_* of the new mount, as they were named.
+        attributes: Attributes,
+        /// MOUNT_ATTR_* that are cleared too, unless a user namespace has locked them.
+        cleared_if_unlocked: u64,
+        /// Whether the source must itself be a procfs.
+        only_procfs: bool,
+    },
+    /// The container's view of cgroup v2 from outside a cgroup namespace: the host's mount, bound.
+    Cgroup {
+        /// Where cgroup v2 is mounted on the host.
+        path: &'a CStr,
+        /// MOUNT_ATTR_* of the new mount.
+        attributes: Attributes,
+    },
+    /// Another set of attributes for what is mounted there already.
+    Remount {
+        /// MS_*.
+        flags: u32,
+        /// The file system's own options.
+        data: &'a CStr,
+    },
+}
+
+pub(super) fn root<'a>(
+    config: &Config<'a>,
+    facts: &Facts<'a>,
+    options: &Options<'a>,
+    _: &Namespaces<'a>,
+    arena: &Arena<'a>,
+) -> Result<'a, Root<'a>> {
+    let root = config.root.as_ref().ok_or(Error::said("config.json: root: it is missing"))?;
+    let written = config.linux.as_ref().map(|linux| linux.rootfs_propagation).unwrap_or_default();
+    let propagation = match names::mount_option(written) {
+        Some(MountOption::Propagation(flags)) => flags,
+        _ => MS_SLAVE | MS_REC,
+    };
+    Ok(Root { path: absolute(facts.bundle, root.path, arena)?, is_readonly: root.readonly, propagation, no_pivot: options.no_pivot })
+}
+
+pub(super) fn build<'a>(
+    config: &Config<'a>,
+    facts: &Facts<'a>,
+    namespaces: &Namespaces<'a>,
+    arena: &Arena<'a>,
+) -> Result<'a, List<'a, Mount<'a>>> {
+    let mut mounts = List::default();
+    for (index, mount) in config.mounts.iter().enumerate() {
+        let read = Written::read(mount, index, arena)?;
+        mounts.push(arena, read.into_mount(mount, facts, namespaces, arena)?)?;
+    }
+    Ok(mounts)
+}
+
+/// A path of the host: as it is, or below the bundle.
+fn absolute<'a>(bundle: &'a str, path: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
+    let path_c = c_str(path, arena)?;
+    if path.starts_with('/') { Ok(path_c) } else { Ok(arena.c_str(&[bundle.as_bytes(), b"/", path.as_bytes()])?) }
+}
+
+/// The options of one mount, sorted out.
+#[derive(Default)]
+struct Written<'a> {
+    flags: u32,
+    /// Flags that were cleared by name.
+    cleared: u32,
+    recursive: Attributes,
+    propagation: List<'a, u32>,
+    data: &'a str,
+    has_mode: bool,
+    copy_up: bool,
+}
+
+impl<'a> Written<'a> {
+    fn read(mount: &spec::Mount<'a>, index: usize, arena: &Arena<'a>) -> Result<'a, Self> {
+        let mut read = Written::default();
+        for option in &mount.options {
+            match names::mount_option(option) {
+                Some(MountOption::Flag { set, clear }) => {
+                    read.flags = read.flags & !clear | set;
+                    read.cleared = read.cleared & !set | clear;
+                }
+                Some(MountOption::Propagation(flags)) => read.propagation.push(arena, flags)?,
+                Some(MountOption::Recursive { set, clear }) => {
+                    read.recursive.set = read.recursive.set & !clear | set;
+                    read.recursive.clear = read.recursive.clear & !set | clear;
+                }
+                Some(MountOption::TmpCopyUp) => read.copy_up = true,
+                Some(MountOption::IdMap { .. }) => return Err(not_yet(index, "idmap", arena)?),
+                None => read.add_data(option, arena)?,
+            }
+        }
+        if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
+            return Err(not_yet(index, "uidMappings", arena)?);
+        }
+        Ok(read)
+    }
+
+    fn add_data(&mut self, option: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {
+        self.has_mode |= option.starts_with("mode=");
+        self.data = if self.data.is_empty() { option } else { arena.format(format_args!("{},{option}", self.data))? };
+        Ok(())
+    }
+
+    fn into_mount(
+        self,
+        mount: &spec::Mount<'a>,
+        facts: &Facts<'a>,
+        namespaces: &Namespaces<'a>,
+        arena: &Arena<'a>,
+    ) -> Result<'a, Mount<'a>> {
+        let destination = if mount.destination.starts_with('/') {
+            c_str(mount.destination, arena)?
+        } else {
+            arena.c_str(&[b"/", mount.destination.as_bytes()])?
+        };
+        let is_bind = self.flags & MS_BIND != 0 || mount.kind == "bind";
+        // A tmpfs, and whatever is on /dev, still gets mount points and nodes of ours; runc does the same.
+        let readonly_at_last = !is_bind && self.flags & MS_RDONLY != 0 && (mount.kind == "tmpfs" || is_path(mount.destination, "/dev"));
+        Ok(Mount {
+            destination,
+            source: self.source(mount, is_bind, readonly_at_last, facts, namespaces, arena)?,
+            written_source: mount.source,
+            recursive: self.recursive,
+            propagation: self.propagation,
+            may_cover_proc: may_cover_proc(mount.destination),
+            readonly_at_last,
+        })
+    }
+
+    fn source(
+        &self,
+        mount: &spec::Mount<'a>,
+        is_bind: bool,
+        readonly_at_last: bool,
+        facts: &Facts<'a>,
+        namespaces: &Namespaces<'a>,
+        arena: &Arena<'a>,
+    ) -> Result<'a, Source<'a>> {
+        let flags = if readonly_at_last { self.flags & !MS_RDONLY } else { self.flags };
+        let data = c_str(self.data, arena)?;
+        if self.flags & MS_REMOUNT != 0 {
+            return Ok(Source::Remount { flags: self.flags, data });
+        }
+        if is_bind {
+            let path = absolute(facts.bundle, mount.source, arena)?;
+            let only_procfs = is_path(mount.destination, "/proc");
+            return Ok(Source::Bind {
+                path,
+                is_recursive: self.flags & MS_REC != 0,
+                attributes: self.attributes(),
+                cleared_if_unlocked: self.cleared_if_unlocked(),
+                only_procfs,
+            });
+        }
+        if matches!(mount.kind, "cgroup" | "cgroup2") {
+            let Some(path) = facts.cgroup_mount else {
+                return Err(Error::text(
+                    "mounts",
+                    mount.destination,
+                    "this host has no cgroup v2 mounted, so the container cannot have one",
+                ));
+            };
+            if !namespaces.makes(CLONE_NEWCGROUP) {
+                return Ok(Source::Cgroup { path: c_str(path, arena)?, attributes: self.attributes() });
+            }
+        }
+        Ok(Source::FileSystem {
+            kind: if mount.kind == "cgroup" { c"cgroup2" } else { c_str(mount.kind, arena)? },
+            device: c_str(mount.source, arena)?,
+            flags,
+            data,
+            on_real_directory: matches!(mount.kind, "proc" | "sysfs"),
+            takes_mode: mount.kind == "tmpfs" && !self.has_mode,
+            copy_up: self.copy_up,
+        })
+    }
+
+    /// What was named, as attributes.
+    fn attributes(&self) -> Attributes {
+        let mut attributes = Attributes { set: to_attributes(self.flags), clear: to_attributes(self.cleared & BIND_FLAGS) };
+        if (self.flags | self.cleared) & ATIME_FLAGS != 0 {
+            attributes.clear |= u64::from(c::MOUNT_ATTR__ATIME);
+        }
+        if self.cleared & c::MS_NODIRATIME != 0 {
+            attributes.clear |= u64::from(c::MOUNT_ATTR_NODIRATIME);
+        }
+        attributes
+    }
+
+    /// MS_REMOUNT|MS_BIND sets all flags anew: once one is named, those that are not are cleared.
+    fn cleared_if_unlocked(&self) -> u64 {
+        let names_any = (self.flags | self.cleared) & (BIND_FLAGS | ATIME_FLAGS | c::MS_NODIRATIME) != 0;
+        if names_any { to_attributes(BIND_FLAGS & !self.flags) } else { 0 }
+    }
+}
+
+/// Flags that belong to a mount and not to its file system, but for those about times.
+const BIND_FLAGS: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC | c::MS_NOSYMFOLLOW;
+const ATIME_FLAGS: u32 = c::MS_NOATIME | c::MS_RELATIME | c::MS_STRICTATIME;
+
+#[cold]
+fn not_yet<'a>(index: usize, what: &str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    Ok(Error::text(arena.format(format_args!("mounts[{index}]: {what}"))?, "", "this version does not honour it yet"))
+}
+
+/// MS_* as MOUNT_ATTR_*, for those that belong to a mount and not to its file system.
+fn to_attributes(flags: u32) -> u64 {
+    const PAIRS: [(u32, u32); 8] = [
+        (c::MS_RDONLY, c::MOUNT_ATTR_RDONLY),
+        (c::MS_NOSUID, c::MOUNT_ATTR_NOSUID),
+        (c::MS_NODEV, c::MOUNT_ATTR_NODEV),
+        (c::MS_NOEXEC, c::MOUNT_ATTR_NOEXEC),
+        (c::MS_NOATIME, c::MOUNT_ATTR_NOATIME),
+        (c::MS_STRICTATIME, c::MOUNT_ATTR_STRICTATIME),
+        (c::MS_NODIRATIME, c::MOUNT_ATTR_NODIRATIME),
+        (c::MS_NOSYMFOLLOW, c::MOUNT_ATTR_NOSYMFOLLOW),
+    ];
+    PAIRS.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, attribute)| u64::from(*attribute)).sum()
+}
+
+/// What may be mounted inside /proc, and /proc itself (CVE-2019-16884): the names that lxcfs and the like provide.
+fn may_cover_proc(destination: &str) -> bool {
+    const ALLOWED: [&str; 10] = [
+        "cpuinfo",
+        "diskstats",
+        "meminfo",
+        "stat",
+        "swaps",
+        "uptime",
+        "loadavg",
+        "slabinfo",
+        "sys/kernel/ns_last_pid",
+        "sys/crypto/fips_enabled",
+    ];
+    is_path(destination, "/proc") || ALLOWED.iter().any(|name| components(destination).eq("proc".split('/').chain(name.split('/'))))
+}
+
+/// Whether two absolute paths are the same but for slashes and `.`.
+pub(super) fn is_path(path: &str, wanted: &str) -> bool {
+    components(path).eq(components(wanted))
+}
+
+fn components(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|component| !component.is_empty() && *component != ".")
+}

@@ -1,0 +1,189 @@
+//! The container's process: what runs, as whom, with which rights and limits.
+
+use core::ffi::CStr;
+
+use super::{Options, c_str};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, List};
+use crate::names;
+use crate::spec::{self, Config};
+use crate::sys::{CPointer, Limit};
+
+/// The process to start.
+pub struct Process<'a> {
+    /// What is executed, as it was written: a path, or a name to be looked for in [`Self::search_path`].
+    pub program: &'a CStr,
+    /// argv, ended by NULL.
+    pub argv: &'a [CPointer<'a>],
+    /// The environment, ended by NULL; the place before it is free for HOME when [`Self::wants_home`].
+    pub environment: &'a mut [CPointer<'a>],
+    /// Whether the environment names no HOME, so that it must be looked up in the container's /etc/passwd.
+    pub wants_home: bool,
+    /// Room for `HOME=…` and its NUL.
+    pub home_room: &'a mut [u8],
+    /// PATH of that environment.
+    pub search_path: &'a str,
+    /// Absolute.
+    pub cwd: &'a CStr,
+    /// Whether it has a terminal of its own.
+    pub has_terminal: bool,
+    /// Rows and columns of the terminal.
+    pub console_size: Option<(u16, u16)>,
+    /// User id in the container.
+    pub uid: u32,
+    /// Group id in the container.
+    pub gid: u32,
+    /// All supplementary groups.
+    pub additional_gids: &'a [u32],
+    /// File mode creation mask.
+    pub umask: u32,
+    /// The five sets; all empty when the configuration names none.
+    pub capabilities: Capabilities,
+    /// Resource limits.
+    pub limits: List<'a, Limit>,
+    /// PR_SET_NO_NEW_PRIVS.
+    pub no_new_privileges: bool,
+    /// What is written to oom_score_adj.
+    pub oom_score_adj: Option<&'a str>,
+    /// Descriptors from 3 on that the process keeps.
+    pub preserve_fds: u32,
+}
+
+/// Sets of capabilities: bit n is capability n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What may ever be regained.
+    pub bounding: u64,
+    /// What is in force.
+    pub effective: u64,
+    /// What may be put in force.
+    pub permitted: u64,
+    /// What file capabilities may hand on.
+    pub inheritable: u64,
+    /// What survives the execution of an ordinary program.
+    pub ambient: u64,
+}
+
+/// `HOME=` and a path of /etc/passwd.
+const HOME_BYTES: usize = 1024;
+
+pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Process<'a>> {
+    let written = config.process.as_ref().ok_or(Error::said("process: it is missing"))?;
+    let program = *written.args.get(0).ok_or(Error::said("process.args: args must not be empty"))?;
+    let environment = Environment::read(&written.env, arena)?;
+    let user = &written.user;
+    Ok(Process {
+        program: c_str(program, arena)?,
+        argv: pointers(&written.args, arena)?,
+        wants_home: !environment.has_home,
+        home_room: arena.slice(HOME_BYTES, |_| 0)?,
+        search_path: environment.search_path,
+        environment: environment.pointers,
+        cwd: c_str(written.cwd, arena)?,
+        has_terminal: written.terminal,
+        console_size: written.console_size.as_ref().map(console_size),
+        uid: user.uid,
+        gid: user.gid,
+        additional_gids: numbers(&user.additional_gids, arena)?,
+        umask: user.umask.unwrap_or(0o022),
+        capabilities: written.capabilities.as_ref().map(capabilities).unwrap_or_default(),
+        limits: limits(&written.rlimits, arena)?,
+        no_new_privileges: written.no_new_privileges,
+        oom_score_adj: match written.oom_score_adj {
+            Some(score) => Some(arena.format(format_args!("{score}"))?),
+            None => None,
+        },
+        preserve_fds: options.preserve_fds,
+    })
+}
+
+fn pointers<'a>(texts: &List<'a, &'a str>, arena: &Arena<'a>) -> Result<'a, &'a [CPointer<'a>]> {
+    let made = arena.slice(texts.len() + 1, |_| CPointer::NULL)?;
+    for (place, text) in made.iter_mut().zip(texts) {
+        *place = CPointer::new(c_str(text, arena)?);
+    }
+    Ok(made)
+}
+
+fn numbers<'a>(numbers: &List<'a, u32>, arena: &Arena<'a>) -> Result<'a, &'a [u32]> {
+    let mut next = numbers.iter();
+    Ok(arena.slice(numbers.len(), |_| next.next().copied().unwrap_or(0))?)
+}
+
+fn console_size(size: &spec::ConsoleSize) -> (u16, u16) {
+    let number = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    (number(size.height), number(size.width))
+}
+
+struct Environment<'a> {
+    pointers: &'a mut [CPointer<'a>],
+    has_home: bool,
+    search_path: &'a str,
+}
+
+/// One variable: its name, and which place it was written in.
+#[derive(Clone, Copy)]
+struct Variable<'a> {
+    name: &'a str,
+    text: &'a str,
+    place: usize,
+}
+
+impl<'a> Environment<'a> {
+    /// Of several variables of one name the last counts, and keeps its place.
+    fn read(written: &List<'a, &'a str>, arena: &Arena<'a>) -> Result<'a, Self> {
+        let variables = arena.slice(written.len(), |_| Variable { name: "", text: "", place: 0 })?;
+        for (place, text) in written.iter().enumerate() {
+            let name = text.split_once('=').map(|(name, _)| name).filter(|name| !name.is_empty());
+            let Some(name) = name else {
+                return Err(Error::text(
+                    arena.format(format_args!("process.env[{place}]"))?,
+                    text,
+                    "invalid environment variable: no NAME=VALUE",
+                ));
+            };
+            variables[place] = Variable { name, text, place };
+        }
+        variables.sort_unstable_by(|a, b| (a.name, a.place).cmp(&(b.name, b.place)));
+        let mut kept = 0;
+        for index in 0..variables.len() {
+            let is_last = variables.get(index + 1).is_none_or(|next| next.name != variables[index].name);
+            if is_last && variables[index].text != "HOME=" {
+                variables[kept] = variables[index];
+                kept += 1;
+            }
+        }
+        let variables = &mut variables[..kept];
+        variables.sort_unstable_by_key(|variable| variable.place);
+        let value = |name: &str| variables.iter().find(|variable| variable.name == name).map(|variable| &variable.text[name.len() + 1..]);
+        let (has_home, search_path) = (value("HOME").is_some(), value("PATH").unwrap_or_default());
+        let pointers = arena.slice(kept + 2, |_| CPointer::NULL)?;
+        for (place, variable) in pointers.iter_mut().zip(variables.iter()) {
+            *place = CPointer::new(c_str(variable.text, arena)?);
+        }
+        Ok(Environment { pointers, has_home, search_path })
+    }
+}
+
+/// Names that the kernel's tables do not have are left out; `check` warns of them.
+fn capabilities(written: &spec::Capabilities<'_>) -> Capabilities {
+    let set = |names: &List<'_, &str>| names.iter().filter_map(|name| names::capability(name)).fold(0, |set, number| set | 1 << number);
+    Capabilities {
+        bounding: set(&written.bounding),
+        effective: set(&written.effective),
+        permitted: set(&written.permitted),
+        inheritable: set(&written.inheritable),
+        ambient: set(&written.ambient),
+    }
+}
+
+fn limits<'a>(written: &List<'a, spec::Rlimit<'a>>, arena: &Arena<'a>) -> Result<'a, List<'a, Limit>> {
+    let mut limits = List::default();
+    for (index, limit) in written.iter().enumerate() {
+        let Some(resource) = names::rlimit(limit.kind) else {
+            return Err(Error::text(arena.format(format_args!("process.rlimits[{index}].type"))?, limit.kind, "unknown limit"));
+        };
+        limits.push(arena, Limit { resource, soft: limit.soft, hard: limit.hard })?;
+    }
+    Ok(limits)
+}

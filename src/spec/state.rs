@@ -1,0 +1,31 @@
+//! state.json: what `container` remembers of a container from one command to the next. Ours alone; runc's is not read.
+
+use super::Entry;
+use crate::json::object;
+use crate::mem::List;
+
+object! {
+    /// What is remembered.
+    State<'a> {
+        /// The form of the file: `container::state::VERSION` of the runtime that wrote it.
+        "version" => version: u32,
+        "id" => id: &'a str,
+        /// The first process as the host numbers it; 0 before there was one.
+        "pid" => pid: u32,
+        /// That process's start time in clock ticks since boot: without it the pid could be anybody's.
+        "startTime" => start_time: u64,
+        /// Absolute.
+        "bundle" => bundle: &'a str,
+        /// Absolute.
+        "rootfs" => rootfs: &'a str,
+        /// The cgroup's absolute path; empty without one.
+        "cgroup" => cgroup: &'a str,
+        /// RFC 3339, UTC.
+        "created" => created: &'a str,
+        /// Who created it.
+        "uid" => uid: u32,
+        /// Whether it has no pid namespace of its own, so that ending its first process does not end the others.
+        "sharesPids" => shares_pids: bool,
+        "annotations" => annotations: List<'a, Entry<'a, &'a str>>,
+    }
+}
