@@ -1,0 +1,87 @@
+//! The doing: a file per subject, a short function per step. The child made for the container runs them, one after the other.
+//!
+//! Must: report failures as a few numbers. Mustn't: decide, parse, format, allocate, or touch a path that was not walked inside the root.
+
+pub mod cgroup;
+pub mod console;
+pub mod devices;
+pub mod groundwork;
+pub mod masks;
+pub mod mounts;
+pub mod namespaces;
+pub mod privileges;
+pub mod root;
+pub mod settings;
+pub mod sync;
+pub mod workload;
+
+use core::ffi::CStr;
+
+use crate::error::{Fault, Note};
+use crate::mem::PathBuffer;
+use crate::plan::Plan;
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd};
+
+/// What the steps work on. The child owns it; the parent has no part in it after the clone.
+pub struct Stage<'p, 'a> {
+    /// What is to be done.
+    pub plan: &'p mut Plan<'a>,
+    /// A procfs that was seen to be one, from outside the container.
+    pub procfs: BorrowedFd<'p>,
+    /// The socket to the parent.
+    pub channel: BorrowedFd<'p>,
+    /// Where one byte arrives when the process is to start.
+    pub start_gate: BorrowedFd<'p>,
+    /// Where the terminal's master goes, if not to the parent.
+    pub console_socket: Option<BorrowedFd<'p>>,
+    /// Signals that were blocked before the runtime blocked them all.
+    pub blocked_signals: sys::Signals,
+    /// The container's root directory (O_PATH), once there is one.
+    pub root: Option<OwnedFd>,
+    /// The program to execute, once it was found.
+    pub executable: PathBuffer,
+}
+
+/// Why a step failed, and at which of the plan's items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Index into the plan's list that the step walks; [`Fault::NO_ITEM`] without one.
+    pub item: u16,
+    /// What exactly could not be done.
+    pub note: Note,
+    /// The kernel's answer.
+    pub errno: Errno,
+}
+
+/// What a step returns.
+pub type Done = Result<(), At>;
+
+impl From<Errno> for At {
+    fn from(errno: Errno) -> Self {
+        At { item: Fault::NO_ITEM, note: Note::None, errno }
+    }
+}
+
+impl At {
+    /// For `map_err`: the kernel's answer while doing `note`.
+    pub fn note(note: Note) -> impl FnOnce(Errno) -> At {
+        move |errno| At { item: Fault::NO_ITEM, note, errno }
+    }
+
+    /// For `map_err`: the same failure, at the list's item `index`.
+    pub fn item(index: usize) -> impl FnOnce(At) -> At {
+        move |at| At { item: u16::try_from(index).unwrap_or(Fault::NO_ITEM), ..at }
+    }
+}
+
+impl Stage<'_, '_> {
+    /// The container's root. Errors: EBADF before there is one.
+    fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// `path` as the container sees it (O_PATH).
+    fn open(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        sys::open_in_root(self.root()?, path)
+    }
+}

@@ -1,0 +1,81 @@
+//! The root file system: made a mount of its own, entered, and made read-only.
+
+use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE};
+
+use super::{At, Done, Stage};
+use crate::error::Note;
+use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
+
+/// Cuts the new mount namespace off from the host's, and mounts the root file system onto itself.
+///
+/// Must: come before any other mount. Mustn't: leave the root's parent shared, or pivot_root refuses and mounts leak to the host.
+pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
+    let root = stage.plan.root;
+    sys::mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(At::note(Note::Propagation))?;
+    let directory =
+        fs::open(root.path, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty())
+            .map_err(At::note(Note::OpenSource))?;
+    let tree = match sys::bind_tree(directory.as_fd(), true) {
+        Ok(tree) => sys::mount_tree(tree.as_fd(), directory.as_fd()).map(|()| tree),
+        Err(Errno::NOSYS) => bind_by_path(stage, &directory),
+        Err(errno) => Err(errno),
+    };
+    stage.root = Some(tree.map_err(At::note(Note::Attach))?);
+    Ok(())
+}
+
+/// Without open_tree: bound through procfs, and opened again by its path.
+fn bind_by_path(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<OwnedFd, Errno> {
+    const MS_BIND_REC: u32 = linux_raw_sys::general::MS_BIND | MS_REC;
+    sys::mount_by_procfs(stage.procfs, Some(directory.as_fd()), directory.as_fd(), MS_BIND_REC)?;
+    let top = fs::open(
+        stage.plan.root.path,
+        fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC,
+        fs::Mode::empty(),
+    )?;
+    let (bound, below) = (fs::fstat(&top)?, fs::fstat(directory)?);
+    let is_same = (bound.st_dev, bound.st_ino) == (below.st_dev, below.st_ino);
+    if is_same { Ok(top) } else { Err(Errno::XDEV) }
+}
+
+/// Makes the root file system `/`, and takes the host's away.
+///
+/// Must: come after every mount and node that needs the host, and before anything is resolved as the container sees it.
+pub fn enter(stage: &mut Stage<'_, '_>) -> Done {
+    task::fchdir(stage.root()?)?;
+    if stage.plan.root.no_pivot {
+        move_root()?;
+    } else {
+        // pivot_root(2), notes: with both arguments `.` the old root ends up on top of the new one; taking it off leaves nothing of it.
+        task::pivot_root(c".", c".").map_err(At::note(Note::Pivot))?;
+        sys::mount(c"", c".", c"", MS_REC | MS_SLAVE, c"").map_err(At::note(Note::Propagation))?;
+        sys::unmount_detached(c".")?;
+    }
+    task::chdir(c"/")?;
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    stage.root = Some(fs::open(c"/", flags, fs::Mode::empty())?);
+    set_propagation(stage.plan.root.propagation)
+}
+
+/// For hosts whose root is the initial ramfs, where pivot_root cannot work.
+fn move_root() -> Done {
+    sys::mount(c".", c"/", c"", MS_MOVE, c"").map_err(At::note(Note::Attach))?;
+    task::chroot(c".")?;
+    Ok(())
+}
+
+fn set_propagation(propagation: u32) -> Done {
+    if propagation & MS_PRIVATE != 0 || propagation == MS_REC | MS_SLAVE {
+        return Ok(()); // that is what it is: a slave of nobody, once it was cut off
+    }
+    sys::mount(c"", c"/", c"", propagation, c"").map_err(At::note(Note::Propagation))
+}
+
+/// Makes `/` read-only, and leaves its other attributes as they are.
+pub fn make_readonly(stage: &mut Stage<'_, '_>) -> Done {
+    if !stage.plan.root.is_readonly {
+        return Ok(());
+    }
+    let readonly = Attributes { set: u64::from(MOUNT_ATTR_RDONLY), clear: 0 };
+    sys::remount(stage.procfs, stage.root()?, readonly).map_err(At::note(Note::Attributes))
+}

@@ -1,0 +1,196 @@
+//! The last steps: descriptors, working directory, HOME, the program itself.
+
+use core::ffi::CStr;
+
+use super::{At, Done, Stage};
+use crate::error::Note;
+use crate::mem::PathBuffer;
+use crate::sys::{self, AsFd, CPointer, Errno, Missing, OwnedFd, fs, task};
+
+/// The first descriptor that is not handed on.
+fn first_own(stage: &Stage<'_, '_>) -> u32 {
+    3 + stage.plan.process.preserve_fds
+}
+
+/// Marks every descriptor that is not handed on to be closed by execve, whoever opened it.
+pub fn close_on_exec(stage: &mut Stage<'_, '_>) -> Done {
+    match sys::close_on_exec_from(first_own(stage)) {
+        Err(Errno::NOSYS | Errno::INVAL) => {}
+        answer => return answer.map_err(At::from),
+    }
+    for number in first_own(stage)..sys::soft_descriptor_limit() {
+        let _ = sys::close_on_exec_number(number); // EBADF: it is not open
+    }
+    Ok(())
+}
+
+/// Enters the working directory, which is made if it is missing. Where root may not, the process's own user tries again later.
+pub fn enter_directory(stage: &mut Stage<'_, '_>) -> Done {
+    let made = sys::open_or_create_in_root(stage.root()?, stage.plan.process.cwd, Missing::Directory);
+    match made.and_then(|directory| task::fchdir(&directory)) {
+        Err(Errno::ACCESS | Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno.into()),
+        Ok(()) => verify_directory(),
+    }
+}
+
+/// The same as the process's own user, and the last word on where we are.
+pub fn enter_directory_as_user(stage: &mut Stage<'_, '_>) -> Done {
+    let directory = stage.open(stage.plan.process.cwd)?;
+    task::fchdir(&directory)?;
+    verify_directory()
+}
+
+/// A directory that was reached through a leaked descriptor has no path in the container (CVE-2024-21626).
+fn verify_directory() -> Done {
+    let mut buffer = [0; 4096];
+    match sys::getcwd(&mut buffer) {
+        Ok([b'/', ..]) | Err(Errno::RANGE | Errno::NAMETOOLONG) => Ok(()),
+        _ => Err(At::note(Note::Unreachable)(Errno::NOENT)),
+    }
+}
+
+/// Gives the environment a HOME: the user's of the container's /etc/passwd, or `/`.
+pub fn find_home(stage: &mut Stage<'_, '_>) -> Done {
+    if !stage.plan.process.wants_home {
+        return Ok(());
+    }
+    let mut home = PathBuffer::new();
+    if !read_home(stage, &mut home) {
+        home.set(&[b"/"]);
+    }
+    let room = core::mem::take(&mut stage.plan.process.home_room);
+    let variable = join(b"HOME=", home.as_c_str().to_bytes_with_nul(), room).unwrap_or(c"HOME=/");
+    let environment = &mut stage.plan.process.environment;
+    if let Some(place) = environment.iter().position(|pointer| pointer.is_null()) {
+        environment[place] = CPointer::new(variable);
+    }
+    Ok(())
+}
+
+/// Puts two pieces, the second with its NUL, into a room. `None` if they do not fit.
+fn join<'r>(head: &[u8], tail: &[u8], room: &'r mut [u8]) -> Option<&'r CStr> {
+    room.get_mut(..head.len())?.copy_from_slice(head);
+    room.get_mut(head.len()..head.len() + tail.len())?.copy_from_slice(tail);
+    CStr::from_bytes_with_nul(&room[..head.len() + tail.len()]).ok()
+}
+
+fn read_home(stage: &Stage<'_, '_>, home: &mut PathBuffer) -> bool {
+    let Ok(file) = open_regular(stage, c"/etc/passwd") else { return false };
+    let mut lines = Lines::new(&file);
+    while let Some(line) = lines.next() {
+        let mut fields = line.split(|byte| *byte == b':').skip(2);
+        let uid = fields.next().and_then(|uid| core::str::from_utf8(uid).ok()).and_then(|uid| uid.parse::<u32>().ok());
+        if uid == Some(stage.plan.process.uid) {
+            return fields.nth(2).is_some_and(|path| path.first() == Some(&b'/') && home.set(&[path]));
+        }
+    }
+    false
+}
+
+/// A file of the image for reading; only a regular one, since opening a FIFO would wait for ever.
+fn open_regular(stage: &Stage<'_, '_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    let found = stage.open(path)?;
+    if fs::FileType::from_raw_mode(fs::fstat(&found)?.st_mode) != fs::FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    sys::reopen_for_reading(stage.procfs, found.as_fd())
+}
+
+/// The lines of a file, those that are longer than the buffer left out; at most a megabyte of them.
+struct Lines<'f> {
+    file: &'f OwnedFd,
+    buffer: [u8; 2048],
+    start: usize,
+    end: usize,
+    left: usize,
+}
+
+impl<'f> Lines<'f> {
+    const MOST_BYTES: usize = 1 << 20;
+
+    fn new(file: &'f OwnedFd) -> Self {
+        Lines { file, buffer: [0; 2048], start: 0, end: 0, left: Self::MOST_BYTES }
+    }
+
+    fn next(&mut self) -> Option<&[u8]> {
+        loop {
+            if let Some(len) = self.buffer[self.start..self.end].iter().position(|byte| *byte == b'\n') {
+                let line = self.start..self.start + len;
+                self.start += len + 1;
+                return Some(&self.buffer[line]);
+            }
+            if self.start == 0 && self.end == self.buffer.len() {
+                self.end = 0; // too long for us: what is left of it will not parse
+            }
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            let read = fs::read(self.file, &mut self.buffer[self.end..]).unwrap_or(0);
+            self.left = self.left.checked_sub(read)?;
+            self.end += read;
+            if read == 0 {
+                let last = self.end;
+                self.end = 0;
+                return (last > 0).then(|| &self.buffer[..last]);
+            }
+        }
+    }
+}
+
+/// Finds the program as execvp(3) would, so that a name that is not there is known before the start.
+pub fn find_program(stage: &mut Stage<'_, '_>) -> Done {
+    let program = stage.plan.process.program.to_bytes();
+    if program.contains(&b'/') {
+        stage.executable.set(&[program]);
+        return is_executable(stage.executable.as_c_str()).map_err(At::from);
+    }
+    let mut answer = Errno::NOENT;
+    for directory in stage.plan.process.search_path.split(':') {
+        let directory = if directory.is_empty() { "." } else { directory };
+        if program.is_empty() || !stage.executable.set(&[directory.as_bytes(), b"/", program]) {
+            continue;
+        }
+        match is_executable(stage.executable.as_c_str()) {
+            Ok(()) => return Ok(()),
+            Err(Errno::ACCESS) => answer = Errno::ACCESS,
+            Err(_) => {}
+        }
+    }
+    Err(answer.into())
+}
+
+fn is_executable(path: &CStr) -> Result<(), Errno> {
+    let status = fs::statat(fs::CWD, path, fs::AtFlags::empty())?;
+    if fs::FileType::from_raw_mode(status.st_mode) == fs::FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    fs::accessat(fs::CWD, path, fs::Access::EXEC_OK, fs::AtFlags::empty())
+}
+
+/// Unblocks the signals again; none has a handler.
+pub fn restore_signals(stage: &mut Stage<'_, '_>) -> Done {
+    sys::set_blocked(stage.blocked_signals);
+    Ok(())
+}
+
+/// Closes everything that is not handed on, but the channel, which tells the parent by its end that the program runs.
+///
+/// Mustn't: leave anything open through which a path could lead out of the container (CVE-2024-21626).
+pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
+    // Their numbers are closed below; nobody may close them a second time.
+    core::mem::forget(stage.root.take());
+    match sys::close_from_but(first_own(stage), stage.channel) {
+        Err(Errno::NOSYS) => {}
+        answer => return answer.map_err(At::from),
+    }
+    let channel = sys::AsRawFd::as_raw_fd(&stage.channel) as u32;
+    (first_own(stage)..sys::soft_descriptor_limit()).filter(|number| *number != channel).for_each(sys::close_number);
+    Ok(())
+}
+
+/// Becomes the program.
+pub fn execute(stage: &mut Stage<'_, '_>) -> Done {
+    let process = &stage.plan.process;
+    Err(sys::execve(stage.executable.as_c_str(), process.argv, process.environment).into())
+}
