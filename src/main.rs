@@ -13,8 +13,9 @@ pub extern "C" fn rust_eh_personality() {}
 /// Called by the C library's start-up code.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    let _ = (argc, argv);
-    0
+    // SAFETY: these are main's own arguments, as the C library passed them, and nobody has changed them.
+    let arguments = unsafe { ocinit::sys::Arguments::of_main(argc, argv) };
+    ocinit::cli::run(arguments)
 }
 
 #[panic_handler]

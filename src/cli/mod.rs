@@ -1,13 +1,15 @@
 //! The command line: argv becomes one request, answers become text or JSON. Nothing below may know that a command line exists.
 
+pub mod check;
 pub mod features;
 pub mod flags;
 pub mod help;
 pub mod json_text;
 pub mod output;
 pub mod parse;
-pub mod quote;
 pub mod refusal;
 pub mod spec;
-pub mod time_text;
+pub mod verbs;
 pub mod version;
+
+pub use verbs::run;

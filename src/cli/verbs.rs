@@ -1,0 +1,288 @@
+//! What each command does: options become a request to `container`, answers become text. It is the only place that prints.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use super::output::{self, ContainerState};
+use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
+use super::refusal::Refusal;
+use super::{check, features, help, parse, spec, version};
+use crate::container::list::{self, Container};
+use crate::container::start::{self, Gate};
+use crate::container::state::{self, Status};
+use crate::container::{delete, facts, foreground, own_executable, pid_file, signal};
+use crate::error::{Error, Result};
+use crate::log::{Format, Log, Output};
+use crate::mem::{Arena, List};
+use crate::plan::{self, Options};
+use crate::sys::{self, Arguments, AsFd, Errno, fs, task};
+
+/// Memory for everything that does not grow with a config.json. Only what is used of it is ever there.
+const ARENA_BYTES: usize = 64 << 20;
+
+/// What every verb needs.
+struct Context<'a> {
+    arguments: Arguments,
+    program: &'static str,
+    global: &'a Global<'a>,
+    root: &'a CStr,
+    is_rootless: bool,
+    log: Log,
+    arena: &'a Arena<'a>,
+}
+
+/// Does what the command line says; the exit status.
+pub fn run(arguments: Arguments) -> i32 {
+    if task::ensure_streams().is_err() {
+        return 1;
+    }
+    let Ok(room) = sys::map_anonymous(ARENA_BYTES) else { return 1 };
+    let arena = Arena::over(room);
+    let Ok(argv) = arena.slice(arguments.argv.len().saturating_sub(1), |index| arguments.argv[index].get().unwrap_or(c"")) else {
+        return 1;
+    };
+    let parsed = parse::parse(argv);
+    answer(arguments, &parsed, &arena)
+}
+
+fn answer<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, arena: &'a Arena<'a>) -> i32 {
+    let stdout = task::stdout();
+    let mut out = Output::new(stdout);
+    let printed = match &parsed.request {
+        Request::Command(command) => return run_command(arguments, parsed, command, arena),
+        Request::Refused(refusal) => return refuse(parsed, refusal),
+        Request::Help(topic) => help::print(*topic, parsed.program, &mut out),
+        Request::Version => version::print(parsed.program, &mut out),
+    };
+    i32::from(printed.is_err() || out.finish().is_err())
+}
+
+fn refuse(parsed: &Parsed<'_>, refusal: &Refusal<'_>) -> i32 {
+    if let Refusal::Misuse(command, misuse) = refusal {
+        let _ = help::print_misuse(*command, misuse, parsed.program, &mut Output::new(task::stdout())); // the error below is what counts
+    }
+    if let Ok(log) = open_log(&parsed.global) {
+        report(&log, format_args!("{refusal}"));
+    }
+    i32::from(refusal.status())
+}
+
+fn open_log<'a>(global: &Global<'a>) -> Result<'a, Log> {
+    match global.log {
+        None => Ok(Log::to_stderr(global.log_format, global.debug)),
+        Some(path) => Log::to_file(path, global.log_format, global.debug).map_err(Error::at("open the log", path)),
+    }
+}
+
+/// An error: one line in the log, and the bare message on standard error where the log is elsewhere. Without `--log` the message
+/// is the line.
+fn report(log: &Log, message: core::fmt::Arguments<'_>) {
+    if log.has_file() {
+        log.error(message);
+        let _ = writeln!(Output::new(task::stderr()), "{message}"); // nowhere is left to say that this failed
+    } else {
+        log.error(message);
+    }
+}
+
+fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Command<'a>, arena: &'a Arena<'a>) -> i32 {
+    let done = open_log(&parsed.global).and_then(|log| {
+        let is_rootless = is_rootless(arguments, &parsed.global);
+        let root = state_root(arguments, &parsed.global, is_rootless, arena)?;
+        Ok(Context { arguments, program: parsed.program, global: &parsed.global, root, is_rootless, log, arena })
+    });
+    match done {
+        Ok(context) => match context.dispatch(command) {
+            Ok(status) => status,
+            Err(error) => {
+                context.report_error(command, &error);
+                1
+            }
+        },
+        Err(error) => {
+            report(&Log::to_stderr(Format::Text, false), format_args!("{error}"));
+            1
+        }
+    }
+}
+
+/// As runc: not root, or root of a user namespace whose USER says otherwise.
+fn is_rootless(arguments: Arguments, global: &Global<'_>) -> bool {
+    let _ = arguments;
+    match global.rootless {
+        Rootless::True => true,
+        Rootless::False => false,
+        Rootless::Auto => !task::geteuid().is_root(),
+    }
+}
+
+fn state_root<'a>(arguments: Arguments, global: &Global<'a>, is_rootless: bool, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
+    match (global.root, arguments.variable("XDG_RUNTIME_DIR")) {
+        (Some(root), _) => Ok(root),
+        (None, Some(runtime)) if is_rootless && !runtime.is_empty() => Ok(arena.c_str(&[runtime.to_bytes(), b"/ocinit"])?),
+        (None, _) => Ok(c"/run/ocinit"),
+    }
+}
+
+impl<'a> Context<'a> {
+    fn dispatch(&self, command: &Command<'a>) -> Result<'a, i32> {
+        match self.global.cgroup_manager {
+            CgroupManager::Cgroupfs => {}
+            CgroupManager::Systemd => return Err(Error::said("--systemd-cgroup: cgroups made by systemd are not built yet")),
+            CgroupManager::Disabled => return Err(Error::said("--cgroup-manager: containers without a cgroup are not built yet")),
+        }
+        match command {
+            Command::Create(create) => self.create(create),
+            Command::Run(run) => self.run(run),
+            Command::Start { id } => signal::start(self.root, self.valid(id)?, self.arena).map(|()| 0),
+            Command::State { id } => self.state(id),
+            Command::Kill { id, signal, all } => signal::kill(self.root, self.valid(id)?, *signal, *all, self.arena).map(|()| 0),
+            Command::Delete { id, force } => delete::delete(self.root, self.valid(id)?, *force, self.arena).map(|()| 0),
+            Command::List { format, quiet } => self.list(*format, *quiet),
+            Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
+            Command::Features => self.print(|out| features::print(out)),
+            Command::Check { bundle } => check::run(bundle.unwrap_or(c"."), self.arena),
+        }
+    }
+
+    fn report_error(&self, command: &Command<'_>, error: &Error<'_>) {
+        let program = self.program;
+        match command {
+            Command::Create(_) => report(&self.log, format_args!("{program} create failed: {error}")),
+            Command::Run(_) => report(&self.log, format_args!("{program} run failed: {error}")),
+            _ => report(&self.log, format_args!("{error}")),
+        }
+    }
+
+    fn valid(&self, id: &'a str) -> Result<'a, &'a str> {
+        if plan::is_valid_id(id) { Ok(id) } else { Err(Error::said("invalid container ID format")) }
+    }
+
+    fn request(&self, create: &Create<'a>, is_detached: bool, gate: Gate) -> Result<'a, start::Request<'a, '_>> {
+        if create.pidfd_socket.is_some() {
+            return Err(Error::said("--pidfd-socket: it is not built yet"));
+        }
+        let options = Options {
+            id: self.valid(create.id)?,
+            no_pivot: create.no_pivot,
+            no_new_keyring: create.no_new_keyring,
+            preserve_fds: create.preserve_fds,
+            is_rootless: self.is_rootless,
+        };
+        Ok(start::Request {
+            root: self.root,
+            bundle: create.bundle.unwrap_or(c"."),
+            options,
+            console_socket: create.console_socket,
+            is_detached,
+            gate,
+            blocked_signals: sys::block_all(),
+            log: &self.log,
+        })
+    }
+
+    fn create(&self, create: &Create<'a>) -> Result<'a, i32> {
+        own_executable::protect(self.arguments)?;
+        let request = self.request(create, true, Gate::Fifo)?;
+        let created = start::create(&request, self.arena)?;
+        match self.write_pid_file(create.pid_file, created.pid) {
+            Ok(()) => Ok(0),
+            Err(error) => {
+                created.undo();
+                Err(error)
+            }
+        }
+    }
+
+    fn write_pid_file(&self, path: Option<&'a CStr>, pid: task::Pid) -> Result<'a, ()> {
+        match path {
+            Some(path) => pid_file::write(path, pid.as_raw_nonzero().get() as u32, self.arena),
+            None => Ok(()),
+        }
+    }
+
+    fn run(&self, run: &Run<'a>) -> Result<'a, i32> {
+        own_executable::protect(self.arguments)?;
+        if !run.detach && !run.no_subreaper {
+            task::set_child_subreaper(Some(task::getpid())).map_err(Error::on("prctl", "PR_SET_CHILD_SUBREAPER"))?;
+        }
+        let request = self.request(&run.create, run.detach, Gate::Channel)?;
+        let created = start::create(&request, self.arena)?;
+        if let Err(error) = self.write_pid_file(run.create.pid_file, created.pid) {
+            created.undo();
+            return Err(error);
+        }
+        let started = created.start(self.arena)?;
+        if run.detach {
+            return Ok(0);
+        }
+        started.directory.unlock();
+        let exit = foreground::stay(&started)?;
+        if !run.keep {
+            started.clean_up(self.arena)?;
+        }
+        Ok(exit.code())
+    }
+
+    fn state(&self, id: &'a str) -> Result<'a, i32> {
+        let procfs = facts::open_procfs()?;
+        let container = list::find(self.root, self.valid(id)?, procfs.as_fd(), self.arena)?;
+        let shown = self.shown(&container, "")?;
+        self.print(|out| output::state(&shown, out))
+    }
+
+    fn shown(&self, container: &Container<'a>, owner: &'a str) -> Result<'a, ContainerState<'a>> {
+        let Container { record, status } = container;
+        let mut annotations = List::default();
+        for entry in &record.annotations {
+            annotations.push(self.arena, (entry.key, entry.value))?;
+        }
+        Ok(ContainerState {
+            id: record.id,
+            pid: if *status == Status::Stopped { 0 } else { record.pid },
+            status: status.word(),
+            bundle: record.bundle,
+            rootfs: record.rootfs,
+            created: record.created,
+            annotations,
+            owner,
+        })
+    }
+
+    fn list(&self, format: ListFormat, is_quiet: bool) -> Result<'a, i32> {
+        let procfs = facts::open_procfs()?;
+        let mut broken = |id: &str, error: &Error<'a>| self.log.error(format_args!("load container {id}: {error}"));
+        let found = list::all(self.root, self.global.root.is_none(), procfs.as_fd(), self.arena, &mut broken)?;
+        let mut containers = List::default();
+        for container in &found {
+            let owner = self.arena.format(format_args!("{}", state::Owner(container.record.uid)))?;
+            containers.push(self.arena, self.shown(container, owner)?)?;
+        }
+        self.print(|out| match (is_quiet, format) {
+            (true, _) => output::list_ids(containers, out),
+            (false, ListFormat::Table) => output::list_table(containers, out),
+            (false, ListFormat::Json) => output::list_json(containers, out),
+        })
+    }
+
+    fn spec(&self, bundle: Option<&'a CStr>, is_rootless: bool) -> Result<'a, i32> {
+        let directory = fs::open(bundle.unwrap_or(c"."), fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty())
+            .map_err(Error::at("chdir", bundle.unwrap_or(c".")))?;
+        let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::EXCL | fs::OFlags::CLOEXEC;
+        let file = match fs::openat(&directory, c"config.json", flags, fs::Mode::from_raw_mode(0o666)) {
+            Err(Errno::EXIST) => return Err(Error::said(spec::EXISTS)),
+            file => file.map_err(Error::on("create", "config.json"))?,
+        };
+        let ids = spec::Ids { uid: task::geteuid().as_raw(), gid: task::getegid().as_raw() };
+        let shape = spec::Shape { has_cgroup_v2_only: facts::has_only_cgroup_v2(), rootless: is_rootless.then_some(ids) };
+        let mut out = Output::new(file.as_fd());
+        let _ = spec::print(shape, &mut out); // `finish` knows the errno
+        out.finish().map(|()| 0).map_err(Error::on("write", "config.json"))
+    }
+
+    fn print(&self, text: impl FnOnce(&mut dyn Write) -> core::fmt::Result) -> Result<'a, i32> {
+        let mut out = Output::new(task::stdout());
+        let _ = text(&mut out); // `finish` knows the errno
+        out.finish().map(|()| 0).map_err(Error::on("write", "standard output"))
+    }
+}

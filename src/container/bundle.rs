@@ -1,0 +1,68 @@
+//! A bundle on disk, read into memory: its directory, and what its config.json says.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Result};
+use crate::json;
+use crate::mem::Arena;
+use crate::spec::{self, Config};
+use crate::sys::{self, BorrowedFd, OwnedFd, fs};
+
+/// A larger config.json is refused: no real one comes near, and memory on a small board does not grow.
+pub const MOST_CONFIG_BYTES: usize = 32 << 20;
+
+/// A bundle whose configuration was read.
+pub struct Bundle {
+    /// Its absolute path.
+    pub path: &'static str,
+    /// What config.json says.
+    pub config: Config<'static>,
+    /// Memory, bounded by the size of config.json, for what is made of it.
+    pub arena: Arena<'static>,
+    /// What the reader noticed.
+    pub notes: json::Notes<'static>,
+}
+
+/// Reads the bundle at `path`. Errors name the file, and for config.json the line, the column and the field.
+pub fn open<'a>(procfs: BorrowedFd<'_>, path: &'a CStr, arena: &Arena<'a>) -> Result<'a, Bundle> {
+    let (directory, real) = super::facts::real_directory(procfs, path, arena)?;
+    let text = read(&directory, c"config.json", arena)?;
+    let room = spec::arena_bytes(text.len()) + PLAN_BYTES + real.len() + text.len() * 4;
+    let memory = Arena::over(sys::map_anonymous(room).map_err(Error::on("mmap", "memory for config.json"))?);
+    let path = memory.format(format_args!("{real}"))?;
+    let (config, notes) = json::read::<Config<'static>>(text, &memory).map_err(|error| described(&error, real, arena))?;
+    Ok(Bundle { path, config, arena: memory, notes })
+}
+
+/// What the plan needs besides what grows with config.json: the default devices and their program, HOME, messages.
+const PLAN_BYTES: usize = 64 << 10;
+
+fn described<'a>(error: &json::Error<'_>, bundle: &str, arena: &Arena<'a>) -> Error<'a> {
+    arena.format(format_args!("{bundle}/config.json: {error}")).map_or_else(Error::from, Error::said)
+}
+
+/// A whole file. Errors: not a regular file, larger than [`MOST_CONFIG_BYTES`].
+pub fn read<'a>(directory: &OwnedFd, name: &'static CStr, _: &Arena<'a>) -> Result<'a, &'static [u8]> {
+    let shown = name.to_str().unwrap_or_default();
+    let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
+    let file = fs::openat(directory, name, flags, fs::Mode::empty()).map_err(Error::on("open", shown))?;
+    let status = fs::fstat(&file).map_err(Error::on("stat", shown))?;
+    if fs::FileType::from_raw_mode(status.st_mode) != fs::FileType::RegularFile {
+        return Err(Error::text(shown, "", "not a regular file"));
+    }
+    let size = usize::try_from(status.st_size).unwrap_or(usize::MAX);
+    if size > MOST_CONFIG_BYTES {
+        return Err(Error::text(shown, "", "larger than 32 MiB"));
+    }
+    let room = sys::map_anonymous(size + 1).map_err(Error::on("mmap", "memory for config.json"))?;
+    let mut len = 0;
+    loop {
+        match fs::read(&file, &mut room[len..]).map_err(Error::on("read", shown))? {
+            0 => return Ok(&room[..len]),
+            read => len += read,
+        }
+        if len > size {
+            return Err(Error::text(shown, "", "it grew while it was read"));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The end of a container: what is left of it is ended, emptied and removed, also after a runtime that was killed half-way.
+
+use core::ffi::CStr;
+
+use super::facts;
+use super::signal;
+use super::state::{self, Directory, Record, Status};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, PathBuffer};
+use crate::steps::cgroup;
+use crate::sys::{AsFd, BorrowedFd, Errno, task};
+
+/// How long a killed container may take to be gone; runc waits as long.
+pub const CGROUP_TIMEOUT_MS: u32 = 10_000;
+
+/// `delete`: of a container that has stopped, or was never started; with `force` of any.
+pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a>) -> Result<'a, ()> {
+    let directory = match Directory::open(root, id) {
+        Err(error) if is_forced && error == Error::said("container does not exist") => return Ok(()),
+        directory => directory?,
+    };
+    directory.lock()?;
+    let procfs = facts::open_procfs()?;
+    let record = match directory.read(arena) {
+        Ok(record) => record,
+        Err(error) if !is_forced => return Err(error),
+        Err(_) => match directory.read_remains(arena) {
+            Some(record) => record,
+            None => return directory.remove().map_err(Error::on("remove the state directory", id)),
+        },
+    };
+    match state::status(&record, &directory, procfs.as_fd()) {
+        Status::Stopped | Status::Created => {}
+        _ if is_forced => {}
+        status => {
+            let sentence = arena.format(format_args!("cannot delete container {id} that is not stopped: {}", status.word()))?;
+            return Err(Error::said(sentence));
+        }
+    }
+    destroy(&record, &directory, procfs.as_fd())
+}
+
+/// Ends what still runs, then removes the cgroup and the state directory.
+pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
+    if let Some(process) = state::open_process(record, procfs) {
+        end(&process)?;
+    }
+    remove_cgroup(record)?;
+    directory.remove().map_err(Error::on("remove the state directory", record.id))
+}
+
+fn end<'a>(process: &state::Process) -> Result<'a, ()> {
+    let sent = match &process.pidfd {
+        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL),
+        None => task::kill_process(process.pid, task::Signal::KILL),
+    };
+    match sent {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(errno) => return Err(Error::errno("kill the container's first process", "", errno)),
+    }
+    if signal::await_end(process, CGROUP_TIMEOUT_MS) { Ok(()) } else { Err(Error::said("container init still running")) }
+}
+
+fn remove_cgroup<'a>(record: &Record<'a>) -> Result<'a, ()> {
+    let mut path = PathBuffer::new();
+    if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
+        return Ok(());
+    }
+    empty_cgroup(path.as_c_str()).map_err(Error::on("remove the cgroup", record.cgroup))
+}
+
+/// Kills what is left in a cgroup, and removes it. An empty one takes one system call.
+pub fn empty_cgroup(path: &CStr) -> core::result::Result<(), Errno> {
+    if cgroup::remove(path, 0).is_ok() {
+        return Ok(());
+    }
+    if let Ok(cgroup) = cgroup::open(path) {
+        let _ = cgroup::kill_all(cgroup.as_fd()); // what it could not kill shows when the cgroup is to be removed
+    }
+    cgroup::remove(path, CGROUP_TIMEOUT_MS)
+}

@@ -1,0 +1,141 @@
+//! What the host is: a procfs that can be trusted, the cgroup hierarchy, processes and their start times.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Result};
+use crate::mem::Arena;
+use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
+
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+
+/// Opens the host's /proc, and looks whether it is one.
+pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    let procfs = fs::open(c"/proc", flags, fs::Mode::empty()).map_err(Error::on("open", "/proc"))?;
+    let status = fs::fstatfs(&procfs).map_err(Error::on("statfs", "/proc"))?;
+    if status.f_type as u64 & 0xffff_ffff == PROC_SUPER_MAGIC {
+        return Ok(procfs);
+    }
+    Err(Error::text("/proc", "", "it is not a procfs (mount -t proc proc /proc)"))
+}
+
+/// Whether /sys/fs/cgroup is cgroup v2, and so all there is.
+pub fn has_only_cgroup_v2() -> bool {
+    fs::statfs(c"/sys/fs/cgroup").is_ok_and(|status| status.f_type as u64 & 0xffff_ffff == CGROUP2_SUPER_MAGIC)
+}
+
+/// Where cgroup v2 is mounted: /sys/fs/cgroup, or what the mount table says (hybrid hosts). `None` without any.
+pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
+    const USUAL: &str = "/sys/fs/cgroup";
+    if has_only_cgroup_v2() {
+        return Ok(Some(USUAL));
+    }
+    let mut found = None;
+    each_line(procfs, c"self/mountinfo", |line| {
+        // proc_pid_mountinfo(5): the fifth field is the mount point; after a lone hyphen comes the type.
+        let (fields, source) = line.split_once(" - ")?;
+        let is_cgroup2 = source.split(' ').next() == Some("cgroup2");
+        found = if is_cgroup2 { fields.split(' ').nth(4).map(|path| arena.format(format_args!("{path}"))) } else { None };
+        found.map(|_| ())
+    })?;
+    Ok(match found {
+        Some(path) => Some(path?),
+        None => None,
+    })
+}
+
+/// The runtime's own cgroup below the mount, as cgroup v2 numbers hierarchies; empty without one.
+pub fn own_cgroup<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let mut found = None;
+    each_line(procfs, c"self/cgroup", |line| {
+        found = line.strip_prefix("0::").map(|path| arena.format(format_args!("{path}")));
+        found.map(|_| ())
+    })?;
+    Ok(found.unwrap_or(Ok(""))?)
+}
+
+/// Calls `visit` with each line of a file of procfs, until it returns something. Lines of more than 4,095 bytes are passed over.
+fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'static CStr, mut visit: impl FnMut(&str) -> Option<()>) -> Result<'a, ()> {
+    let file = fs::openat(procfs, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(Error::at("open", name))?;
+    let mut buffer = [0; 4096];
+    let mut held = 0;
+    loop {
+        let read = fs::read(&file, &mut buffer[held..]).map_err(Error::at("read", name))?;
+        if read == 0 {
+            return Ok(());
+        }
+        held += read;
+        let mut start = 0;
+        while let Some(len) = buffer[start..held].iter().position(|byte| *byte == b'\n') {
+            let line = core::str::from_utf8(&buffer[start..start + len]).unwrap_or_default();
+            if visit(line).is_some() {
+                return Ok(());
+            }
+            start += len + 1;
+        }
+        if start == 0 && held == buffer.len() {
+            held = 0;
+        }
+        buffer.copy_within(start..held, 0);
+        held -= start.min(held);
+    }
+}
+
+/// A process as the kernel has it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// When it was started, in clock ticks since boot: with the pid it names one process for ever.
+    pub start_time: u64,
+    /// Whether it has ended and waits for its parent.
+    pub is_zombie: bool,
+}
+
+/// Looks a process up. `None` if there is none of that number.
+pub fn process(procfs: BorrowedFd<'_>, pid: u32) -> Option<Alive> {
+    let mut path = heapless::String::<24>::new();
+    core::fmt::Write::write_fmt(&mut path, format_args!("{pid}/stat\0")).ok()?;
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
+    let file = fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok()?;
+    let mut buffer = [0; 1024];
+    let len = fs::read(&file, &mut buffer).ok()?;
+    parse_stat(core::str::from_utf8(&buffer[..len]).ok()?)
+}
+
+/// proc_pid_stat(5): the name stands in brackets and may itself hold brackets and spaces; the state follows it, the start time is field 22.
+fn parse_stat(stat: &str) -> Option<Alive> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    let start_time = fields.nth(18)?.parse().ok()?;
+    Some(Alive { start_time, is_zombie: matches!(state, "Z" | "X" | "x") })
+}
+
+/// The directory that a path names, as an absolute path without links.
+pub fn real_directory<'a>(procfs: BorrowedFd<'_>, path: &'a CStr, arena: &Arena<'a>) -> Result<'a, (OwnedFd, &'a str)> {
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    let directory = fs::open(path, flags, fs::Mode::empty()).map_err(Error::at("chdir", path))?;
+    let mut buffer = [0; 4096];
+    let real = sys::path_of(procfs, sys::AsFd::as_fd(&directory), &mut buffer).map_err(Error::at("readlink", path))?;
+    let real = core::str::from_utf8(real).map_err(|_| Error::at("bundle", path)(Errno::ILSEQ))?;
+    Ok((directory, arena.format(format_args!("{real}"))?))
+}
+
+/// Seconds and nanoseconds since 1970, UTC.
+pub fn now() -> (i64, u32) {
+    let now = task::clock_gettime(task::ClockId::Realtime);
+    (now.tv_sec, now.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_shift_the_fields() {
+        let rest = " S 1 5 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2 18446744073709551615";
+        let stat = format!("42 (a) b) Z (c){rest}");
+        assert_eq!(parse_stat(&stat), Some(Alive { start_time: 987_654, is_zombie: false }));
+        assert_eq!(parse_stat("42 (x) Z"), None);
+    }
+}

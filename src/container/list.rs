@@ -1,0 +1,63 @@
+//! All containers of a state root.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use super::state::{self, Directory, Record, Status};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, List};
+use crate::plan::is_valid_id;
+use crate::sys::{BorrowedFd, Errno, fs};
+
+/// What is told of one container.
+#[derive(Clone, Copy, Debug)]
+pub struct Container<'a> {
+    /// What its state.json says.
+    pub record: Record<'a>,
+    /// Where it is in its life.
+    pub status: Status,
+}
+
+/// One container. Errors: `container does not exist`.
+pub fn find<'a>(root: &'a CStr, id: &'a str, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Container<'a>> {
+    let directory = Directory::open(root, id)?;
+    let record = directory.read(arena)?;
+    Ok(Container { record, status: state::status(&record, &directory, procfs) })
+}
+
+/// All of them, in the order of their ids. `broken` is told of each whose state cannot be read; one that is being created is passed over.
+pub fn all<'a>(
+    root: &'a CStr,
+    is_default_root: bool,
+    procfs: BorrowedFd<'_>,
+    arena: &Arena<'a>,
+    broken: &mut dyn FnMut(&str, &Error<'a>),
+) -> Result<'a, List<'a, Container<'a>>> {
+    let parent = match state::open_root(root) {
+        Err(Errno::NOENT) if is_default_root => return Ok(List::default()),
+        parent => parent.map_err(Error::at("open", root))?,
+    };
+    let mut ids = List::default();
+    let mut room = [MaybeUninit::uninit(); 8192];
+    let mut entries = fs::RawDir::new(&parent, &mut room);
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(Error::at("read the directory", root))?;
+        let name = entry.file_name().to_str().unwrap_or_default();
+        if is_valid_id(name) && entry.file_type() == fs::FileType::Directory {
+            ids.push(arena, arena.format(format_args!("{name}"))?)?;
+        }
+    }
+    let mut next = ids.iter();
+    let sorted = arena.slice(ids.len(), |_| next.next().copied().unwrap_or_default())?;
+    sorted.sort_unstable();
+    let mut containers = List::default();
+    for id in &*sorted {
+        let Some(directory) = Directory::of_list(&parent, id) else { continue };
+        match directory.read(arena) {
+            Ok(record) => containers.push(arena, Container { record, status: state::status(&record, &directory, procfs) })?,
+            Err(error) if error == Error::said("container does not exist") => {}
+            Err(error) => broken(id, &error),
+        }
+    }
+    Ok(containers)
+}

@@ -1,0 +1,13 @@
+//! The life of one container: made, started, looked at, signalled, deleted. The only writer of the state directory.
+
+pub mod bundle;
+pub mod delete;
+pub mod facts;
+pub mod foreground;
+pub mod list;
+pub mod own_executable;
+pub mod pid_file;
+pub mod signal;
+pub mod start;
+pub mod state;
+mod words;

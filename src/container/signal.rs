@@ -1,0 +1,75 @@
+//! Signals to a container: to its first process, sure that it is that process, or to all of them.
+
+use super::facts;
+use super::state::{self, Directory, Record, Status};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, PathBuffer};
+use crate::steps::cgroup;
+use crate::sys::{self, AsFd, Errno, task};
+
+/// `start`: gives the start to a created container.
+pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {
+    let directory = Directory::open(root, id)?;
+    directory.lock()?;
+    let record = directory.read(arena)?;
+    let procfs = facts::open_procfs()?;
+    match state::status(&record, &directory, procfs.as_fd()) {
+        Status::Created => {}
+        Status::Stopped => return Err(Error::said("cannot start a container that has stopped")),
+        Status::Running => return Err(Error::said("cannot start an already running container")),
+        Status::Paused => return Err(Error::said("cannot start a container in the paused state")),
+    }
+    match directory.give_start() {
+        Err(Errno::NXIO) => Err(Error::said("container process is already dead")),
+        answer => answer.map_err(Error::on("start", id)),
+    }
+}
+
+/// `kill`: `force_all` only makes a container that has ended no error, as runc has it.
+pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: bool, arena: &Arena<'a>) -> Result<'a, ()> {
+    let directory = Directory::open(root, id)?;
+    let record = directory.read(arena)?;
+    let procfs = facts::open_procfs()?;
+    let Some(process) = state::open_process(&record, procfs.as_fd()) else {
+        return if force_all { Ok(()) } else { Err(Error::said("container not running")) };
+    };
+    let sent = match &process.pidfd {
+        Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
+        None => sys::kill(process.pid, signal),
+    };
+    match sent {
+        Err(Errno::SRCH) if force_all => Ok(()),
+        Err(Errno::SRCH) => Err(Error::said("container not running")),
+        answer => answer.map_err(Error::on("kill", id)),
+    }?;
+    // SIGKILL ends frozen processes too in cgroup v2; without a pid namespace of its own the rest must be killed one by one.
+    if signal == 9 && record.shares_pids { kill_rest(&record) } else { Ok(()) }
+}
+
+fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {
+    let mut path = PathBuffer::new();
+    if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
+        return Ok(());
+    }
+    match cgroup::open(path.as_c_str()).and_then(|cgroup| cgroup::kill_all(cgroup.as_fd())) {
+        Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+        answer => answer.map_err(Error::on("kill the processes of", record.cgroup)),
+    }
+}
+
+/// Waits at most `timeout_ms` until a process has ended, without asking again and again where there is a handle to it.
+pub fn await_end(process: &state::Process, timeout_ms: u32) -> bool {
+    let deadline = task::now_ms() + u64::from(timeout_ms);
+    loop {
+        let left = deadline.saturating_sub(task::now_ms());
+        let slice = if process.pidfd.is_some() { left } else { left.min(10) };
+        let timeout = task::Timespec { tv_sec: (slice / 1000) as i64, tv_nsec: (slice % 1000 * 1_000_000) as _ };
+        let ended = match &process.pidfd {
+            Some(pidfd) => task::poll(&mut [task::PollFd::new(pidfd, task::PollFlags::IN)], Some(&timeout)) == Ok(1),
+            None => task::test_kill_process(process.pid) == Err(Errno::SRCH) || (task::poll(&mut [], Some(&timeout)).is_err()),
+        };
+        if ended || left == 0 {
+            return ended;
+        }
+    }
+}

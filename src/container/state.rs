@@ -1,0 +1,302 @@
+//! The state directory of one container: who may use it when, what is kept in it, and what that says.
+//!
+//! `creating.json` stands there before anything of the container exists, `ready.json` once its process is known, and becomes
+//! `state.json` when it is created: so whatever kills the runtime, `delete --force` finds what there is to clean up.
+//! The FIFO exists as long as the container waits for `start`.
+
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+
+use super::facts;
+use crate::error::{Error, Result};
+use crate::json;
+use crate::log::{JsonString, Time};
+use crate::mem::Arena;
+use crate::steps::cgroup;
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs};
+
+const CREATING: &CStr = c"creating.json";
+const READY: &CStr = c"ready.json";
+const STATE: &CStr = c"state.json";
+const FIFO: &CStr = c"exec.fifo";
+
+/// What state.json says.
+pub type Record<'a> = crate::spec::state::State<'a>;
+
+/// The form of state.json that this version writes. The one before it is read too, once there is one.
+pub const VERSION: u32 = 1;
+
+/// A record as JSON.
+struct Json<'r, 'a>(&'r Record<'a>);
+
+impl fmt::Display for Json<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, annotations } = self.0;
+        write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
+        for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("created", created)] {
+            write!(f, ",\"{key}\":{}", JsonString(value))?;
+        }
+        write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"annotations\":{{")?;
+        for (index, entry) in annotations.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}:{}", JsonString(entry.key), JsonString(entry.value))?;
+        }
+        f.write_str("}}\n")
+    }
+}
+
+/// A container's state directory.
+pub struct Directory {
+    fd: OwnedFd,
+    /// The directory that it lies in.
+    parent: OwnedFd,
+    /// Its name there: the container's id.
+    name: heapless::String<256>,
+}
+
+fn name_of<'a>(id: &str) -> Result<'a, heapless::String<256>> {
+    let mut name = heapless::String::new();
+    match write!(name, "{id}\0") {
+        Ok(()) => Ok(name),
+        Err(_) => Err(Error::said("invalid container ID format: longer than 255 bytes")),
+    }
+}
+
+fn as_c_str(name: &heapless::String<256>) -> &CStr {
+    CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or(c".")
+}
+
+const OPEN: fs::OFlags = fs::OFlags::RDONLY.union(fs::OFlags::DIRECTORY).union(fs::OFlags::NOFOLLOW).union(fs::OFlags::CLOEXEC);
+
+/// Opens `--root`. Errors: ENOENT before the first container.
+pub fn open_root<'a>(root: &'a CStr) -> core::result::Result<OwnedFd, Errno> {
+    fs::open(root, OPEN.difference(fs::OFlags::NOFOLLOW), fs::Mode::empty())
+}
+
+fn make_root<'a>(root: &'a CStr, arena: &Arena<'a>) -> Result<'a, OwnedFd> {
+    match open_root(root) {
+        Err(Errno::NOENT) => {}
+        opened => return opened.map_err(Error::at("open", root)),
+    }
+    let path = root.to_bytes();
+    let ends = (1..path.len()).filter(|end| path[*end] == b'/').chain([path.len()]);
+    for end in ends {
+        match fs::mkdirat(fs::CWD, arena.c_str(&[&path[..end]])?, fs::Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Error::at("mkdir", root)(errno)),
+        }
+    }
+    open_root(root).map_err(Error::at("open", root))
+}
+
+impl Directory {
+    /// Makes the directory, and locks it. Errors: `container with given ID already exists`.
+    pub fn create<'a>(root: &'a CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, Directory> {
+        let parent = make_root(root, arena)?;
+        let name = name_of(id)?;
+        match fs::mkdirat(&parent, as_c_str(&name), fs::Mode::from_raw_mode(0o711)) {
+            Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
+            made => made.map_err(Error::on("mkdir the state directory", id))?,
+        }
+        let fd = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty()).map_err(Error::on("open the state directory", id))?;
+        let directory = Directory { fd, parent, name };
+        directory.lock()?;
+        Ok(directory)
+    }
+
+    /// Opens the directory of an existing container. Errors: `container does not exist`.
+    pub fn open<'a>(root: &'a CStr, id: &'a str) -> Result<'a, Directory> {
+        let missing = |errno| match errno {
+            Errno::NOENT => Error::said("container does not exist"),
+            errno => Error::errno("open the state directory", id, errno),
+        };
+        let parent = open_root(root).map_err(missing)?;
+        Directory::open_in(&parent, id, missing)
+    }
+
+    fn open_in<'a>(parent: &OwnedFd, id: &'a str, missing: impl Fn(Errno) -> Error<'a>) -> Result<'a, Directory> {
+        let name = name_of(id)?;
+        let fd = fs::openat(parent, as_c_str(&name), OPEN, fs::Mode::empty()).map_err(missing)?;
+        let parent = fs::fcntl_dupfd_cloexec(parent, 3).map_err(Error::on("dup", id))?;
+        Ok(Directory { fd, parent, name })
+    }
+
+    /// The same from an open `--root`, for lists: `None` if it is gone again.
+    pub fn of_list(parent: &OwnedFd, id: &str) -> Option<Directory> {
+        Directory::open_in(parent, id, |errno| Error::errno("", "", errno)).ok()
+    }
+
+    /// Waits until nobody else changes this container. The lock goes with the descriptor.
+    pub fn lock<'a>(&self) -> Result<'a, ()> {
+        fs::flock(&self.fd, fs::FlockOperation::LockExclusive).map_err(Error::on("lock the state directory", ""))
+    }
+
+    /// Lets others change this container again.
+    pub fn unlock(&self) {
+        let _ = fs::flock(&self.fd, fs::FlockOperation::Unlock); // it fails only on what is no descriptor
+    }
+
+    /// Makes the FIFO, opened both ways: so a read of it waits for `start`, whoever opens and closes it meanwhile.
+    pub fn make_fifo<'a>(&self) -> Result<'a, OwnedFd> {
+        fs::mkfifoat(&self.fd, FIFO, fs::Mode::from_raw_mode(0o600)).map_err(Error::at("mkfifo", FIFO))?;
+        fs::openat(&self.fd, FIFO, fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(Error::at("open", FIFO))
+    }
+
+    /// Gives the start through the FIFO, and removes it. Errors: ENOENT when it was given already, ENXIO when nobody waits.
+    pub fn give_start(&self) -> core::result::Result<(), Errno> {
+        // fifo(7): opened for writing only and without blocking, it says ENXIO when the other end is gone.
+        let fifo = fs::openat(&self.fd, FIFO, fs::OFlags::WRONLY | fs::OFlags::NONBLOCK | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
+        fs::write(&fifo, b"0")?;
+        fs::unlinkat(&self.fd, FIFO, fs::AtFlags::empty())
+    }
+
+    /// Whether it waits for its start.
+    fn has_fifo(&self) -> bool {
+        fs::accessat(&self.fd, FIFO, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok()
+    }
+
+    /// Writes the record before anything of the container exists.
+    pub fn write_creating<'a>(&self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+        self.write(CREATING, record, arena)
+    }
+
+    /// Writes the record once the container's process is known.
+    pub fn write_ready<'a>(&self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+        self.write(READY, record, arena)
+    }
+
+    fn write<'a>(&self, name: &'static CStr, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+        let text = arena.format(format_args!("{}", Json(record)))?;
+        let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
+        let written = fs::openat(&self.fd, name, flags, fs::Mode::from_raw_mode(0o600)).and_then(|file| fs::write(&file, text.as_bytes()));
+        match written {
+            Ok(len) if len == text.len() => Ok(()),
+            Ok(_) => Err(Error::at("write", name)(Errno::NOSPC)),
+            Err(errno) => Err(Error::at("write", name)(errno)),
+        }
+    }
+
+    /// Makes the record of a ready container its state.
+    pub fn publish<'a>(&self) -> Result<'a, ()> {
+        fs::renameat(&self.fd, READY, &self.fd, STATE).map_err(Error::at("write", STATE))?;
+        fs::unlinkat(&self.fd, CREATING, fs::AtFlags::empty()).map_err(Error::at("remove", CREATING))
+    }
+
+    /// What state.json says. Errors: `container does not exist` where it has not been written.
+    pub fn read<'a>(&self, arena: &Arena<'a>) -> Result<'a, Record<'a>> {
+        self.read_from(STATE, arena)?.ok_or(Error::said("container does not exist"))
+    }
+
+    /// What is known of a container whose creation or deletion did not come to its end; never an error.
+    pub fn read_remains<'a>(&self, arena: &Arena<'a>) -> Option<Record<'a>> {
+        [STATE, READY, CREATING].into_iter().find_map(|name| self.read_from(name, arena).ok().flatten())
+    }
+
+    fn read_from<'a>(&self, name: &'static CStr, arena: &Arena<'a>) -> Result<'a, Option<Record<'a>>> {
+        let file = match fs::openat(&self.fd, name, fs::OFlags::RDONLY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            file => file.map_err(Error::at("open", name))?,
+        };
+        let size = fs::fstat(&file).map_err(Error::at("stat", name))?.st_size;
+        let text = arena.slice(usize::try_from(size).unwrap_or(0), |_| 0)?;
+        let len = fs::read(&file, &mut *text).map_err(Error::at("read", name))?;
+        let written = json::read::<Record<'a>>(&text[..len], arena);
+        let (written, _) = written
+            .map_err(|error| arena.format(format_args!("{error}")).map_or_else(Error::from, |why| Error::text("state.json", "", why)))?;
+        if written.version == 0 || written.version > VERSION {
+            return Err(Error::text("state.json", "", "it was written by another version or another runtime"));
+        }
+        Ok(Some(written))
+    }
+
+    /// Removes the directory and what is in it.
+    pub fn remove(&self) -> core::result::Result<(), Errno> {
+        for name in [FIFO, CREATING, READY, STATE] {
+            match fs::unlinkat(&self.fd, name, fs::AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        fs::unlinkat(&self.parent, as_c_str(&self.name), fs::AtFlags::REMOVEDIR)
+    }
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It waits for its start.
+    Created,
+    /// Its program runs.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// Its first process has ended.
+    Stopped,
+}
+
+impl Status {
+    /// The specification's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        }
+    }
+}
+
+/// Whether the record's process is still the one that was started, and has not ended.
+pub fn is_alive(record: &Record<'_>, procfs: BorrowedFd<'_>) -> bool {
+    record.pid != 0
+        && facts::process(procfs, record.pid).is_some_and(|process| process.start_time == record.start_time && !process.is_zombie)
+}
+
+/// Looks where a container is in its life.
+pub fn status(record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>) -> Status {
+    if !is_alive(record, procfs) {
+        return Status::Stopped;
+    }
+    if is_paused(record) {
+        return Status::Paused;
+    }
+    if directory.has_fifo() { Status::Created } else { Status::Running }
+}
+
+fn is_paused(record: &Record<'_>) -> bool {
+    let mut path = crate::mem::PathBuffer::new();
+    if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
+        return false;
+    }
+    cgroup::open(path.as_c_str()).is_ok_and(|cgroup| cgroup::is_frozen(cgroup.as_fd()))
+}
+
+/// `seconds, nanoseconds` as Go's RFC3339Nano, UTC.
+pub fn timestamp<'a>((seconds, nanoseconds): (i64, u32), arena: &Arena<'a>) -> Result<'a, &'a str> {
+    Ok(arena.format(format_args!("{}", Time { seconds: seconds.max(0) as u64, nanoseconds }))?)
+}
+
+/// A handle to the record's process, once it is sure that it is that process. `None` if it has ended.
+pub fn open_process(record: &Record<'_>, procfs: BorrowedFd<'_>) -> Option<Process> {
+    let pid = sys::task::Pid::from_raw(i32::try_from(record.pid).ok()?)?;
+    // Opened first and looked at afterwards: what the handle stands for cannot change any more.
+    let pidfd = sys::task::pidfd_open(pid, sys::task::PidfdFlags::empty()).ok();
+    is_alive(record, procfs).then_some(Process { pid, pidfd })
+}
+
+/// A container's first process.
+pub struct Process {
+    /// As the host numbers it.
+    pub pid: sys::task::Pid,
+    /// None before Linux 5.3.
+    pub pidfd: Option<OwnedFd>,
+}
+
+/// The name of a user as `list` shows it: that of the host's /etc/passwd, or `#` and the number.
+pub struct Owner(pub u32);
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { f.write_str("root") } else { write!(f, "#{}", self.0) }
+    }
+}

@@ -1,0 +1,118 @@
+//! The sentences for what a child reports in numbers.
+
+use crate::error::{Error, Fault, Note, Result, Step};
+use crate::mem::Arena;
+use crate::plan::Plan;
+use crate::plan::mounts::Source;
+use crate::steps::cgroup::Trouble;
+use crate::sys::Errno;
+
+/// What a fault means, with the item of the plan that it speaks of.
+pub fn describe<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Error<'a> {
+    sentence(fault, plan, arena).unwrap_or_else(|full| full)
+}
+
+fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    match fault.step {
+        Step::FindProgram => return find_program(fault, plan, arena),
+        Step::Execute => return Ok(Error::errno("exec", text(plan.process.program), fault.errno)),
+        _ => {}
+    }
+    let doing = fault.step.doing();
+    let item = item(fault, plan, arena)?;
+    let what = match fault.note.words() {
+        "" if item.is_empty() => doing,
+        "" => arena.format(format_args!("{doing} {item}"))?,
+        words if item.is_empty() => arena.format(format_args!("{doing}: {words}"))?,
+        words => arena.format(format_args!("{doing} {item}: {words}"))?,
+    };
+    Ok(match fault.note {
+        Note::NotOrdinaryDirectory | Note::InsideProc | Note::NotProcfs | Note::Gone | Note::Unreachable => Error::said(what),
+        _ => Error::errno(what, "", fault.errno),
+    })
+}
+
+fn text(path: &core::ffi::CStr) -> &str {
+    path.to_str().unwrap_or("(not UTF-8)")
+}
+
+/// Callers match on these texts: `executable file not found in $PATH`, `no such file or directory`, `permission denied`.
+fn find_program<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let program = text(plan.process.program);
+    let is_path = program.contains('/');
+    Ok(match fault.errno {
+        Errno::NOENT | Errno::NOTDIR if !is_path => {
+            Error::said(arena.format(format_args!("exec: \"{program}\": executable file not found in $PATH"))?)
+        }
+        Errno::ACCESS => Error::errno(arena.format(format_args!("exec: \"{program}\""))?, "", fault.errno),
+        _ => Error::errno(arena.format(format_args!("exec: \"{program}\": stat {program}"))?, "", fault.errno),
+    })
+}
+
+/// The item of the plan's list that the step walks, as the user wrote it.
+fn item<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let index = usize::from(fault.item);
+    if fault.item == Fault::NO_ITEM {
+        return Ok(match fault.step {
+            Step::PrepareRoot => text(plan.root.path),
+            Step::WorkingDirectory | Step::WorkingDirectoryAgain => text(plan.process.cwd),
+            _ => "",
+        });
+    }
+    let path = match fault.step {
+        Step::Mounts | Step::ReadonlyMounts => return mount(index, plan, arena),
+        Step::Devices => plan.devices.nodes.get(index).map(|node| text(node.path)),
+        Step::JoinNamespaces => plan.namespaces.join.get(index).map(|join| text(join.path)),
+        Step::Sysctl => plan.sysctls.get(index).map(|setting| text(setting.file)),
+        Step::ReadonlyPaths => plan.readonly_paths.get(index).map(|path| text(path)),
+        Step::MaskedPaths => plan.masked_paths.get(index).map(|path| text(path)),
+        _ => None,
+    };
+    Ok(match path {
+        Some(path) => arena.format(format_args!("[{index}] {path}"))?,
+        None => arena.format(format_args!("[{index}]"))?,
+    })
+}
+
+/// As runc says it: what, where.
+fn mount<'a>(index: usize, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let Some(mount) = plan.mounts.get(index) else { return Ok("") };
+    let destination = text(mount.destination);
+    let source = match mount.source {
+        Source::Bind { path, .. } => text(path),
+        _ => mount.written_source,
+    };
+    Ok(arena.format(format_args!("mounts[{index}] \"{source}\" to rootfs at \"{destination}\""))?)
+}
+
+/// What went wrong with the cgroup at `path`.
+pub fn trouble<'a>(trouble: Trouble<'a>, path: &'a str, arena: &Arena<'a>) -> Error<'a> {
+    match trouble {
+        Trouble::Directory(errno) => Error::errno("make the cgroup", path, errno),
+        Trouble::NotEmpty(count) => said(arena, format_args!("container's cgroup is not empty: {count} process(es) found")),
+        Trouble::Frozen => Error::said("container's cgroup unexpectedly frozen"),
+        Trouble::Devices(Errno::INVAL | Errno::NOSYS) => Error::text(
+            "linux.resources.devices",
+            path,
+            "the kernel cannot guard devices by eBPF: it needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF",
+        ),
+        Trouble::Devices(errno) => Error::errno("linux.resources.devices: load and attach the eBPF program", path, errno),
+        Trouble::Setting(setting, Errno::NOENT) => {
+            let file = text(setting.file);
+            said(
+                arena,
+                format_args!(
+                    "cgroup {path}: {file}: no such file: its controller is missing in the kernel, or not enabled in cgroup.subtree_control of every ancestor"
+                ),
+            )
+        }
+        Trouble::Setting(setting, errno) => {
+            let what = arena.format(format_args!("cgroup {path}: write \"{}\" to {}", setting.value, text(setting.file)));
+            what.map_or_else(Error::from, |what| Error::errno(what, "", errno))
+        }
+    }
+}
+
+fn said<'a>(arena: &Arena<'a>, sentence: core::fmt::Arguments<'_>) -> Error<'a> {
+    arena.format(sentence).map_or_else(Error::from, Error::said)
+}
