@@ -85,18 +85,23 @@ cargo_for() {
     load_target "$target"
     mkdir -p "$TOOLS/$target"
     case ${TOOLCHAIN:-} in
-    rustup) rustup_serves "$target" || die "rustup does not serve $target" && cargo_by_rustup "$target" "$@" ;;
+    rustup)
+        rustup_serves "$target" || die "rustup does not serve $target"
+        cargo_by_rustup "$target" "$scope" "$@"
+        ;;
     debian) cargo_by_debian "$target" "$scope" "$@" ;;
-    '') if rustup_serves "$target"; then cargo_by_rustup "$target" "$@"; else cargo_by_debian "$target" "$scope" "$@"; fi ;;
+    '') if rustup_serves "$target"; then cargo_by_rustup "$target" "$scope" "$@"; else cargo_by_debian "$target" "$scope" "$@"; fi ;;
     *) die "TOOLCHAIN is rustup or debian, not $TOOLCHAIN" ;;
     esac
 }
 
 # rustup's targets bring musl's start-up files, libc.a and a prebuilt core and std.
 cargo_by_rustup() {
-    local target=$1
-    shift
-    say "$target: rustup's $(rustup run "$(rustup show active-toolchain | cut -d' ' -f1)" rustc --version), its own musl, rust-lld"
+    local target=$1 scope=$2
+    shift 2
+    # A prebuilt std unwinds, and wants its tables.
+    [ "$scope" = core ] || set -- "$@" --config "target.$target.rustflags=['-Cforce-unwind-tables=yes']"
+    say "$target: rustup's $("$(rustup which rustc)" --version), its own musl, rust-lld"
     RUSTC=$(rustup which rustc) "$(rustup which cargo)" "$@" --target "$target"
 }
 
