@@ -53,16 +53,24 @@ is_native() { case $1 in "$(uname -m)"-*) true ;; *) false ;; esac; }
 # A cargo for this machine itself, at least as new as Cargo.toml wants: for tests and lints. Sets CARGO.
 host_cargo() {
     local wanted have
-    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    wanted=$(rust_version)
     CARGO=$(command -v cargo || true)
     have=$([ -z "$CARGO" ] || "$CARGO" --version 2>/dev/null | cut -d' ' -f2)
     if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" = "$wanted" ]; then
         return
     fi
     say "cargo is ${have:-absent}, $wanted is wanted"
-    install rustc-web cargo-web
+    debian_cargo
     CARGO=/usr/bin/cargo
 }
+
+# Debian's own, and the certificates by which cargo knows the registry.
+debian_cargo() {
+    need /etc/ssl/certs/ca-certificates.crt ca-certificates
+    [ "$(/usr/bin/cargo --version 2>/dev/null | cut -d. -f2)" -ge "$(rust_version | cut -d. -f2)" ] 2>/dev/null || install rustc-web cargo-web
+}
+
+rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
 # Whether rustup has the target's library, or can fetch it. A refusal is remembered: asking again costs every build its time.
 rustup_serves() {
@@ -110,7 +118,7 @@ cargo_by_debian() {
     local target=$1 scope=$2 parts=core,compiler_builtins libc link
     shift 2
     [ "$scope" = core ] || parts=std,test,panic_abort
-    need /usr/bin/cargo rustc-web cargo-web
+    debian_cargo
     need "$DEBIAN_RUST/core" rust-web-src
     need ld.lld lld
     libc=$(library "$target" musl-dev "usr/lib/$musl_dir/libc.a")
