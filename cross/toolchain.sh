@@ -16,10 +16,10 @@ install() {
     has apt-get || die "please install by hand (there is no apt-get here): $*"
     [ "$(id -u)" = 0 ] || die "please install as root: apt-get install $*"
     say "installs by apt-get: $*"
-    local get="apt-get -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=600"
-    # The lists may be absent or old; after adding a foreign architecture `update` may fail for a list that does not matter.
-    $get install "$@" >"$TOOLS/apt.log" 2>&1 && return
-    $get update >>"$TOOLS/apt.log" 2>&1 || say "apt-get update had errors; going on"
+    local get="apt-get -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=600" updated=$TOOLS/apt-updated
+    # Lists may be absent or old (an old list installs an old compiler). A list that has no say here may fail to update.
+    [ -n "$(find "$updated" -mmin -1440 2>/dev/null)" ] || $get update >"$TOOLS/apt.log" 2>&1 || say "apt-get update had errors; going on"
+    touch "$updated"
     $get install "$@" >>"$TOOLS/apt.log" 2>&1 || { tail -n 20 "$TOOLS/apt.log" >&2; die "could not install: $*"; }
 }
 
@@ -50,16 +50,11 @@ load_target() {
 
 is_native() { case $1 in "$(uname -m)"-*) true ;; *) false ;; esac; }
 
-# A cargo for this machine itself, at least as new as Cargo.toml wants: for tests and lints. Sets CARGO.
+# A cargo for this machine itself: for tests and lints. Sets CARGO.
 host_cargo() {
-    local wanted have
-    wanted=$(rust_version)
     CARGO=$(command -v cargo || true)
-    have=$([ -z "$CARGO" ] || "$CARGO" --version 2>/dev/null | cut -d' ' -f2)
-    if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" = "$wanted" ]; then
-        return
-    fi
-    say "cargo is ${have:-absent}, $wanted is wanted"
+    is_new_enough "${CARGO:-cargo}" && return
+    say "this machine's cargo is absent or older than $(rust_version)"
     debian_cargo
     CARGO=/usr/bin/cargo
 }
@@ -67,15 +62,23 @@ host_cargo() {
 # Debian's own, and the certificates by which cargo knows the registry.
 debian_cargo() {
     need /etc/ssl/certs/ca-certificates.crt ca-certificates
-    [ "$(/usr/bin/cargo --version 2>/dev/null | cut -d. -f2)" -ge "$(rust_version | cut -d. -f2)" ] 2>/dev/null || install rustc-web cargo-web
+    is_new_enough /usr/bin/cargo || install rustc-web cargo-web
+    is_new_enough /usr/bin/cargo || die "Debian's cargo is older than $(rust_version): are its security updates enabled?"
 }
 
 rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
+# Whether a cargo is at least as new as Cargo.toml wants.
+is_new_enough() {
+    local have
+    have=$("$1" --version 2>/dev/null | cut -d' ' -f2)
+    [ -n "$have" ] && [ "$(printf '%s\n' "$(rust_version)" "$have" | sort -V | head -n 1)" = "$(rust_version)" ]
+}
+
 # Whether rustup has the target's library, or can fetch it. A refusal is remembered: asking again costs every build its time.
 rustup_serves() {
     local target=$1 refused="$TOOLS/$1/rustup-refused"
-    has rustup && rustup which rustc >/dev/null 2>&1 || return 1
+    has rustup && is_new_enough "$(rustup which cargo 2>/dev/null)" || return 1
     rustup target list --installed 2>/dev/null | grep -qx "$target" && return
     [ ! -e "$refused" ] || return 1
     say "asks rustup for $target"
