@@ -50,6 +50,9 @@ const MOST_LINES: usize = 600;
 /// The dependencies that carry the product; what each replaces stands beside it in Cargo.toml.
 const DEPENDENCIES: [&str; 6] = ["rustix", "linux-raw-sys", "serde", "serde-json-core", "heapless", "libseccomp-sys"];
 
+/// What only the tests may use: the C library's numbers, as the reference for our tables.
+const TEST_DEPENDENCIES: [&str; 1] = ["libc"];
+
 /// What those bring along; `errno`, `libc` and `windows-*` are only locked, for platforms that are not ours.
 #[rustfmt::skip]
 const BROUGHT_ALONG: [&str; 15] = [
@@ -198,19 +201,19 @@ fn instruction_sets_stay_low(source: &Source) -> Complaints {
 }
 
 fn no_std_outside_tests(source: &Source) -> Complaints {
-    if !source.path.starts_with("src/") {
+    if !source.path.starts_with("src/") || source.path.ends_with("/tests.rs") {
         return Vec::new();
     }
     let code = code_without_tests(&source.text);
-    ["std", "alloc"]
-        .iter()
-        .flat_map(|library| places(&code, library).map(move |at| (*library, at)))
-        .filter(|(library, at)| {
-            let before = code[..*at].trim_end();
-            !before.ends_with("::") && (before.ends_with("extern crate") || code[at + library.len()..].trim_start().starts_with("::"))
-        })
-        .map(|(library, _)| format!("{}: {library}, outside tests", source.path))
-        .collect()
+    let compiled_always = places(&code, "mod").filter(|at| code[at + 3..].trim_start().starts_with("tests"));
+    let is_library = |name: &str, at: usize| {
+        let before = code[..at].trim_end();
+        !before.ends_with("::") && (before.ends_with("extern crate") || code[at + name.len()..].trim_start().starts_with("::"))
+    };
+    let libraries =
+        ["std", "alloc"].into_iter().flat_map(|name| places(&code, name).filter(move |at| is_library(name, *at)).map(move |_| name));
+    let libraries = libraries.map(|name| format!("{}: {name}, outside tests", source.path));
+    compiled_always.map(|_| format!("{}: tests, not behind #[cfg(test)]", source.path)).chain(libraries).collect()
 }
 
 fn opens_with_a_sentence(source: &Source) -> Complaints {
@@ -256,19 +259,19 @@ fn differences(what: &str, found: &BTreeSet<String>, expected: &[&str], optional
 }
 
 fn dependencies(manifest: &str) -> Complaints {
-    let mut found = BTreeSet::new();
-    let mut in_table = false;
-    for line in manifest.lines().map(str::trim) {
-        if let Some(table) = line.strip_prefix('[') {
-            in_table = table.trim_end_matches(']').split('.').any(|part| part.ends_with("dependencies"));
-            if in_table && table != "dependencies]" {
-                found.insert(format!("the table [{table}"));
-            }
-        } else if in_table && !line.starts_with('#') && !line.is_empty() {
-            found.insert(line.split(['=', ' ', '.']).next().unwrap_or_default().to_string());
+    let (mut product, mut tests, mut table) = (BTreeSet::new(), BTreeSet::new(), "");
+    for line in manifest.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let name = line.split(['=', ' ', '.']).next().unwrap_or_default().to_string();
+        match (line.strip_prefix('['), table) {
+            (Some(opened), _) => table = opened.trim_end_matches(']'),
+            (None, "dependencies") => drop(product.insert(name)),
+            (None, "dev-dependencies") => drop(tests.insert(name)),
+            (None, other) if other.contains("dependencies") => drop(product.insert(format!("{name} in [{other}]"))),
+            _ => {}
         }
     }
-    differences("Cargo.toml", &found, &DEPENDENCIES, &[])
+    let product = differences("Cargo.toml", &product, &DEPENDENCIES, &[]);
+    [product, differences("Cargo.toml", &tests, &TEST_DEPENDENCIES, &TEST_DEPENDENCIES)].concat()
 }
 
 fn locked_packages(lock: &str) -> Complaints {
@@ -358,7 +361,9 @@ fn std_outside_tests_is_refused() {
     assert_refused(no_std_outside_tests, "src/cli/mod.rs", "use std::fs;");
     assert_refused(no_std_outside_tests, "src/cli/mod.rs", "extern crate alloc;");
     assert_refused(no_std_outside_tests, "src/cli/mod.rs", "#[cfg(test)]\nmod tests { fn f() {} }\nfn g() { std::process::exit(1) }");
+    assert_refused(no_std_outside_tests, "src/cli/mod.rs", "mod tests;");
     assert_allowed(no_std_outside_tests, "src/cli/mod.rs", "use core::alloc::Layout;\n#[cfg(test)]\nmod tests { use std::fs; }");
+    assert_allowed(no_std_outside_tests, "src/cli/tests.rs", "use std::fs;");
 }
 
 #[test]
@@ -419,6 +424,8 @@ fn a_dependency_that_nobody_agreed_to_is_refused() {
     assert!(dependencies(&format!("[dependencies]\n{agreed}")).is_empty());
     assert!(!dependencies(&format!("[dependencies]\n{agreed}libc = \"0.2\"\n")).is_empty());
     assert!(!dependencies(&format!("[dependencies]\n{agreed}[dev-dependencies]\ntempfile = \"3\"\n")).is_empty());
+    assert!(!dependencies(&format!("[dependencies]\n{agreed}[target.'cfg(unix)'.dependencies]\nlibc = \"0.2\"\n")).is_empty());
+    assert!(dependencies(&format!("[dependencies]\n{agreed}[dev-dependencies]\nlibc = \"0.2\"\n")).is_empty());
     assert!(!dependencies("[dependencies]\nserde = \"1\"\n").is_empty());
     let packages: String = DEPENDENCIES.into_iter().chain(["ocinit"]).map(|name| format!("name = \"{name}\"\n")).collect();
     assert!(locked_packages(&packages).is_empty());
