@@ -13,9 +13,7 @@ build:
 
 ## make build-all                the binaries of all targets
 build-all:
-	@cross/build x86_64
-	@cross/build aarch64
-	@cross/build armv7
+	@cross/build all
 
 ## make size                     their sizes, against the budget
 size: build-all

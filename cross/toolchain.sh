@@ -16,10 +16,10 @@ install() {
     has apt-get || die "please install by hand (there is no apt-get here): $*"
     [ "$(id -u)" = 0 ] || die "please install as root: apt-get install $*"
     say "installs by apt-get: $*"
-    local get="apt-get -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=600"
-    # The lists may be absent or old; after adding a foreign architecture `update` may fail for a list that does not matter.
-    $get install "$@" >"$TOOLS/apt.log" 2>&1 && return
-    $get update >>"$TOOLS/apt.log" 2>&1 || say "apt-get update had errors; going on"
+    local get="apt-get -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=600" updated=$TOOLS/apt-updated
+    # Lists may be absent or old (an old list installs an old compiler). A list that has no say here may fail to update.
+    [ -n "$(find "$updated" -mmin -1440 2>/dev/null)" ] || $get update >"$TOOLS/apt.log" 2>&1 || say "apt-get update had errors; going on"
+    touch "$updated"
     $get install "$@" >>"$TOOLS/apt.log" 2>&1 || { tail -n 20 "$TOOLS/apt.log" >&2; die "could not install: $*"; }
 }
 
@@ -50,24 +50,35 @@ load_target() {
 
 is_native() { case $1 in "$(uname -m)"-*) true ;; *) false ;; esac; }
 
-# A cargo for this machine itself, at least as new as Cargo.toml wants: for tests and lints. Sets CARGO.
+# A cargo for this machine itself: for tests and lints. Sets CARGO.
 host_cargo() {
-    local wanted have
-    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     CARGO=$(command -v cargo || true)
-    have=$([ -z "$CARGO" ] || "$CARGO" --version 2>/dev/null | cut -d' ' -f2)
-    if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" = "$wanted" ]; then
-        return
-    fi
-    say "cargo is ${have:-absent}, $wanted is wanted"
-    install rustc-web cargo-web
+    is_new_enough "${CARGO:-cargo}" && return
+    say "this machine's cargo is absent or older than $(rust_version)"
+    debian_cargo
     CARGO=/usr/bin/cargo
+}
+
+# Debian's own, and the certificates by which cargo knows the registry.
+debian_cargo() {
+    need /etc/ssl/certs/ca-certificates.crt ca-certificates
+    is_new_enough /usr/bin/cargo || install rustc-web cargo-web
+    is_new_enough /usr/bin/cargo || die "Debian's cargo is older than $(rust_version): are its security updates enabled?"
+}
+
+rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
+
+# Whether a cargo is at least as new as Cargo.toml wants.
+is_new_enough() {
+    local have
+    have=$("$1" --version 2>/dev/null | cut -d' ' -f2)
+    [ -n "$have" ] && [ "$(printf '%s\n' "$(rust_version)" "$have" | sort -V | head -n 1)" = "$(rust_version)" ]
 }
 
 # Whether rustup has the target's library, or can fetch it. A refusal is remembered: asking again costs every build its time.
 rustup_serves() {
     local target=$1 refused="$TOOLS/$1/rustup-refused"
-    has rustup && rustup which rustc >/dev/null 2>&1 || return 1
+    has rustup && is_new_enough "$(rustup which cargo 2>/dev/null)" || return 1
     rustup target list --installed 2>/dev/null | grep -qx "$target" && return
     [ ! -e "$refused" ] || return 1
     say "asks rustup for $target"
@@ -85,18 +96,23 @@ cargo_for() {
     load_target "$target"
     mkdir -p "$TOOLS/$target"
     case ${TOOLCHAIN:-} in
-    rustup) rustup_serves "$target" || die "rustup does not serve $target" && cargo_by_rustup "$target" "$@" ;;
+    rustup)
+        rustup_serves "$target" || die "rustup does not serve $target"
+        cargo_by_rustup "$target" "$scope" "$@"
+        ;;
     debian) cargo_by_debian "$target" "$scope" "$@" ;;
-    '') if rustup_serves "$target"; then cargo_by_rustup "$target" "$@"; else cargo_by_debian "$target" "$scope" "$@"; fi ;;
+    '') if rustup_serves "$target"; then cargo_by_rustup "$target" "$scope" "$@"; else cargo_by_debian "$target" "$scope" "$@"; fi ;;
     *) die "TOOLCHAIN is rustup or debian, not $TOOLCHAIN" ;;
     esac
 }
 
 # rustup's targets bring musl's start-up files, libc.a and a prebuilt core and std.
 cargo_by_rustup() {
-    local target=$1
-    shift
-    say "$target: rustup's $(rustup run "$(rustup show active-toolchain | cut -d' ' -f1)" rustc --version), its own musl, rust-lld"
+    local target=$1 scope=$2
+    shift 2
+    # A prebuilt std unwinds, and wants its tables.
+    [ "$scope" = core ] || set -- "$@" --config "target.$target.rustflags=['-Cforce-unwind-tables=yes']"
+    say "$target: rustup's $("$(rustup which rustc)" --version), its own musl, rust-lld"
     RUSTC=$(rustup which rustc) "$(rustup which cargo)" "$@" --target "$target"
 }
 
@@ -105,7 +121,7 @@ cargo_by_debian() {
     local target=$1 scope=$2 parts=core,compiler_builtins libc link
     shift 2
     [ "$scope" = core ] || parts=std,test,panic_abort
-    need /usr/bin/cargo rustc-web cargo-web
+    debian_cargo
     need "$DEBIAN_RUST/core" rust-web-src
     need ld.lld lld
     libc=$(library "$target" musl-dev "usr/lib/$musl_dir/libc.a")

@@ -10,6 +10,11 @@ use core::ffi::{c_char, c_int};
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {}
 
+/// Named by 32-bit ARM's unwind tables where core comes prebuilt with them.
+#[cfg(target_arch = "arm")]
+#[unsafe(no_mangle)]
+pub extern "C" fn __aeabi_unwind_cpp_pr0() {}
+
 /// Called by the C library's start-up code.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {

@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn is_cut_at_a_character() {
         let mut text = Text::<4>::default();
-        write!(text, "ab{}", "é€").unwrap();
+        write!(text, "abé€").unwrap();
         assert_eq!(text.as_str(), "abé");
     }
 }
