@@ -1,0 +1,196 @@
+//! Cases as data: reading them, deciding which of them run, and running one between two looks at the host.
+//!
+//! Must: refuse keys that it does not know. A case's form is described in `README.md` beside this file.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::bundle::{self, Words};
+use crate::launch::read;
+use crate::probe;
+use crate::runtime::Runtime;
+use crate::steps::{self, Stage};
+use crate::sys::Outcome;
+use crate::world::{self, CANARY, FOLDER, STATE, Snapshot, World};
+
+const KEYS: [&str; 10] = ["name", "config", "base", "text", "rootfs", "canary", "steps", "needs", "differs", "refused"];
+
+/// The default config, as it is in the current specification tools; `"base": "spec"` takes the runtime's own instead.
+const DEFAULT_CONFIG: &str = include_str!("default.json");
+
+/// One case: what it is called and what is written in its file.
+pub struct Case {
+    pub name: String,
+    written: Map<String, Value>,
+    refused: String,
+}
+
+/// What became of a case.
+pub enum Verdict {
+    Passed,
+    Failed(Vec<String>),
+    Skipped(String),
+}
+
+/// Reads all files of a folder, in the order of their names.
+pub fn read_all(folder: &str) -> Outcome<Vec<Case>> {
+    let entries = fs::read_dir(folder).map_err(|why| format!("{folder}: {why}"))?;
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+    paths.sort();
+    let mut cases = Vec::new();
+    for path in paths {
+        cases.extend(read_file(&path).map_err(|why| format!("{}: {why}", path.display()))?);
+    }
+    Ok(cases)
+}
+
+fn read_file(path: &Path) -> Outcome<Vec<Case>> {
+    let list: Vec<Map<String, Value>> = serde_json::from_str(&read(path)).map_err(|why| why.to_string())?;
+    list.into_iter().map(Case::new).collect()
+}
+
+/// Complains about the first key that is not in the list.
+pub fn only_known(object: &Map<String, Value>, known: &[&str]) -> Outcome<()> {
+    match object.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(format!("the key {key:?} means nothing here")),
+        None => Ok(()),
+    }
+}
+
+impl Case {
+    fn new(written: Map<String, Value>) -> Outcome<Case> {
+        let name = written.get("name").and_then(Value::as_str).ok_or("a case without a name")?.to_string();
+        // With steps, an expectation outside of them would never be looked at.
+        let single = if written.contains_key("steps") { &[][..] } else { &steps::OCINIT_KEYS[..] };
+        let keys = [&KEYS[..], single].concat();
+        only_known(&written, &keys).map_err(|why| format!("{name}: {why}"))?;
+        Ok(Case { name, written, refused: String::new() })
+    }
+
+    /// The same case with system calls taken away; for those that are marked for it.
+    pub fn without_calls(&self, refused: &str) -> Option<Case> {
+        self.written.get("refused")?.as_bool()?.then(|| {
+            let short = if refused.contains(',') { "all newer calls" } else { refused };
+            Case { name: format!("{}, without {short}", self.name), written: self.written.clone(), refused: refused.into() }
+        })
+    }
+
+    /// Why this runtime is said to differ; a case that passes in spite of it has a false reason.
+    pub fn differs(&self, runtime: &str) -> Option<&str> {
+        self.written.get("differs")?.get(runtime)?.as_str()
+    }
+
+    /// Runs it: the verdict also counts what is left behind.
+    pub fn run(&self, world: &World, runtime: &Runtime, number: usize) -> Verdict {
+        if let Some(missing) = self.needs().find_map(|need| runtime.lacks(need)) {
+            return Verdict::Skipped(missing);
+        }
+        let reason = self.differs(&runtime.name);
+        if let Some(reason) = reason.filter(|reason| reason.starts_with("skip: ")) {
+            return Verdict::Skipped(format!("{} differs, {reason}", runtime.name));
+        }
+        let before = Snapshot::take(world);
+        let mut complaints: Vec<String> = self.play(world, runtime, number).err().into_iter().collect();
+        complaints.extend(before.differences_that_stay(world));
+        if !complaints.is_empty()
+            && let Err(why) = world::sweep(world, &before)
+        {
+            complaints.push(why);
+        }
+        let _ = fs::remove_dir_all(folder_of(number));
+        match (reason, complaints.is_empty()) {
+            (None, true) => Verdict::Passed,
+            (None, false) => Verdict::Failed(complaints),
+            (Some(reason), false) => Verdict::Skipped(format!("{} differs: {reason}", runtime.name)),
+            (Some(reason), true) => Verdict::Failed(vec![format!("passes, although it is said to differ: {reason}")]),
+        }
+    }
+
+    fn needs(&self) -> impl Iterator<Item = &str> {
+        self.written.get("needs").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    fn play(&self, world: &World, runtime: &Runtime, number: usize) -> Outcome<()> {
+        let words = words(world, runtime, number);
+        let mut written = Value::Object(self.written.clone());
+        bundle::fill_in(&mut written, &words);
+        self.make_bundle(&written, &words, runtime)?;
+        let mut stage = Stage::new(runtime, words, &self.refused)?;
+        match written.get("steps").and_then(Value::as_array) {
+            Some(list) => stage.play(list),
+            None => stage.play(&[lone_step(&written)]),
+        }
+    }
+
+    fn make_bundle(&self, written: &Value, words: &Words, runtime: &Runtime) -> Outcome<()> {
+        let bundle = Path::new(&words["BUNDLE"]);
+        let rootfs = Path::new(&words["ROOTFS"]);
+        bundle::make_rootfs(rootfs)?;
+        for (folder, key) in [(rootfs, "rootfs"), (Path::new(CANARY), "canary")] {
+            if let Some(changes) = written.get(key).and_then(Value::as_object) {
+                bundle::change_rootfs(folder, changes)?;
+            }
+        }
+        let config = bundle.join("config.json");
+        let text = match written.get("text") {
+            Some(Value::Null) => return Ok(()),
+            Some(text) => text.as_str().unwrap_or_default().to_string(),
+            None => self.config(written, words, runtime)?.to_string(),
+        };
+        fs::write(&config, text).map_err(|why| format!("{}: {why}", config.display()))
+    }
+
+    fn config(&self, written: &Value, words: &Words, runtime: &Runtime) -> Outcome<Value> {
+        let base = match written.get("base").and_then(Value::as_str) {
+            None => DEFAULT_CONFIG.to_string(),
+            Some("spec") => runtime.spec()?,
+            Some(other) => return Err(format!("{other:?} is no base")),
+        };
+        let mut config: Value = serde_json::from_str(&base).map_err(|why| why.to_string())?;
+        bundle::merge(&mut config, &bundle::common_patch());
+        bundle::merge(&mut config, written.get("config").unwrap_or(&json!({})));
+        bundle::fill_in(&mut config, words);
+        Ok(config)
+    }
+}
+
+/// A case without steps is one `run` in the foreground, whose expectations stand in the case itself.
+fn lone_step(written: &Value) -> Value {
+    let mut step = written.as_object().cloned().unwrap_or_default();
+    step.retain(|key, _| steps::OCINIT_KEYS.contains(&key.as_str()));
+    step.entry("ocinit").or_insert_with(|| json!(["run", "@ID@"]));
+    Value::Object(step)
+}
+
+fn folder_of(number: usize) -> String {
+    format!("{FOLDER}/{number}")
+}
+
+fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
+    let folder = folder_of(number);
+    let id = format!("{}-{number}", world.name.replace("ocinit-test-", "t"));
+    let mut words = Words::from([
+        ("BUNDLE", format!("{folder}/bundle")),
+        ("ROOTFS", format!("{folder}/bundle/rootfs")),
+        ("DIR", folder),
+        ("CGROUP", format!("{}/{id}", world.cgroup())),
+        ("GROUPS", world.cgroup()),
+        ("TREE", world.name.clone()),
+        ("ROOT", STATE.to_string()),
+        ("CANARY", CANARY.to_string()),
+        ("RUNTIME", runtime.path.clone()),
+        ("ID", id),
+    ]);
+    let spaces = [("NS_PID", "pid"), ("NS_NET", "net"), ("NS_IPC", "ipc"), ("NS_UTS", "uts"), ("NS_MNT", "mnt"), ("NS_CGROUP", "cgroup"), ("NS_USER", "user")];
+    let own = probe::namespaces();
+    words.extend(spaces.map(|(word, name)| (word, own.get(name).and_then(Value::as_str).unwrap_or_default().to_string())));
+    words
+}
+
+/// How long anything may take before it is said to hang; emulated machines are slower.
+pub fn patience() -> Duration {
+    Duration::from_secs(if crate::is_slow() { 90 } else { 15 })
+}

@@ -1,0 +1,132 @@
+//! The container tests' one program: it runs cases, is the payload that looks around, and the virtual machine's init.
+//!
+//! `containers cases [--folder DIR] [--runtime PATH] [--busybox PATH] [WORD…]` runs the cases whose names contain a word.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use case::Verdict;
+use runtime::Runtime;
+use sys::Outcome;
+use world::World;
+
+mod bundle;
+mod case;
+mod crash;
+mod expect;
+mod launch;
+mod probe;
+mod refuse;
+mod runtime;
+mod screen;
+mod steps;
+mod sys;
+mod world;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let program = arguments.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
+    let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
+        (Some("containers"), Some("cases")) => cases(&arguments[2..]),
+        (Some("containers"), _) => Err("wants a command: cases".into()),
+        _ => Ok(probe::run(&arguments)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(why) => {
+            eprintln!("containers: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether this is our own virtual machine, which is emulated and belongs to the tests alone.
+pub fn is_virtual_machine() -> bool {
+    std::env::var_os("OCINIT_TEST_VM").is_some()
+}
+
+pub fn is_slow() -> bool {
+    is_virtual_machine()
+}
+
+/// What to run, from the command line and the environment.
+struct Choice {
+    folder: String,
+    runtime: String,
+    busybox: String,
+    words: Vec<String>,
+    refused: String,
+}
+
+fn choice(arguments: &[String]) -> Outcome<Choice> {
+    let refused = std::env::var("OCINIT_TEST_REFUSE").unwrap_or_default();
+    let top = env!("CARGO_MANIFEST_DIR");
+    let mut choice = Choice {
+        folder: format!("{top}/tests/containers/cases"),
+        runtime: format!("{top}/target/dist/x86_64-unknown-linux-musl/ocinit"),
+        busybox: "/bin/busybox".into(),
+        words: Vec::new(),
+        refused,
+    };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let place = match argument.as_str() {
+            "--folder" => &mut choice.folder,
+            "--runtime" => &mut choice.runtime,
+            "--busybox" => &mut choice.busybox,
+            word => {
+                choice.words.push(word.to_string());
+                continue;
+            }
+        };
+        *place = rest.next().ok_or(format!("{argument} wants a value"))?.clone();
+    }
+    Ok(choice)
+}
+
+fn cases(arguments: &[String]) -> Outcome<i32> {
+    let choice = choice(arguments)?;
+    world::inside(|world| match run_cases(world, &choice) {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("containers: {why}");
+            2
+        }
+    })
+}
+
+fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
+    bundle::provide(&choice.busybox, Path::new("/proc/self/exe"))?;
+    let runtime = Runtime::new(&choice.runtime, refuse::numbers(&choice.refused)?)?;
+    let mut cases = case::read_all(&choice.folder)?;
+    // Other runtimes are only asked whether the cases are right.
+    if runtime.name == "ocinit" {
+        let again: Vec<_> = refuse::sets().iter().flat_map(|set| cases.iter().filter_map(|case| case.without_calls(set)).collect::<Vec<_>>()).collect();
+        cases.extend(again);
+    }
+    cases.retain(|case| choice.words.is_empty() || choice.words.iter().any(|word| case.name.contains(word.as_str())));
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (number, case) in cases.iter().enumerate() {
+        let begin = Instant::now();
+        let verdict = case.run(world, &runtime, number + 1);
+        let took = begin.elapsed().as_millis();
+        match verdict {
+            Verdict::Passed => {
+                println!("ok    {} ({took} ms)", case.name);
+                passed += 1;
+            }
+            Verdict::Skipped(why) => {
+                println!("skip  {}: {why}", case.name);
+                skipped += 1;
+            }
+            Verdict::Failed(complaints) => {
+                println!("FAIL  {} ({took} ms)", case.name);
+                complaints.iter().for_each(|line| println!("      {line}"));
+                failed += 1;
+            }
+        }
+    }
+    println!("{} {}: {passed} passed, {failed} failed, {skipped} skipped", runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
+    Ok(i32::from(failed > 0 || passed == 0))
+}

@@ -1,0 +1,61 @@
+//! The runtime under test, and what it and this kernel can do.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::launch::read;
+use crate::sys::Outcome;
+use crate::world::FOLDER;
+
+/// The runtime under test.
+#[derive(Clone)]
+pub struct Runtime {
+    /// `ocinit`, `runc` or `crun`, whatever the file is called.
+    pub name: String,
+    pub path: String,
+    /// The system calls that all cases are run without.
+    pub refused: Vec<u32>,
+}
+
+impl Runtime {
+    /// Takes a copy, so that a container that overwrites its runtime harms nobody.
+    pub fn new(from: &str, refused: Vec<u32>) -> Outcome<Runtime> {
+        let file = Path::new(from).file_name().ok_or("the runtime is no file")?.to_string_lossy().into_owned();
+        let path = format!("{FOLDER}/{file}");
+        fs::copy(from, &path).map_err(|why| format!("{from}: {why}"))?;
+        let version = Command::new(&path).arg("--version").output().map_err(|why| format!("{from}: {why}"))?;
+        let words = String::from_utf8_lossy(&version.stdout).into_owned();
+        let name = words.split_whitespace().next().ok_or(format!("{from} --version says nothing"))?;
+        Ok(Runtime { name: name.to_string(), path, refused })
+    }
+
+    /// The config that the runtime's own `spec` writes.
+    pub fn spec(&self) -> Outcome<String> {
+        let folder = format!("{FOLDER}/spec");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|why| format!("{folder}: {why}"))?;
+        let result = Command::new(&self.path).arg("spec").current_dir(&folder).output().map_err(|why| why.to_string())?;
+        if !result.status.success() {
+            return Err(format!("spec failed: {}", String::from_utf8_lossy(&result.stderr)));
+        }
+        Ok(read(format!("{folder}/config.json")))
+    }
+
+    /// Why a need of a case is not met, if it is not.
+    pub fn lacks(&self, need: &str) -> Option<String> {
+        let is_met = match need {
+            "cgroup-controllers" => ["memory", "pids", "cpu"].iter().all(|name| read("/sys/fs/cgroup/cgroup.controllers").contains(name)),
+            "cap_sys_resource" => has_capability(24),
+            "whole-machine" => crate::is_virtual_machine(),
+            _ => return Some(format!("needs {need}, which nobody knows")),
+        };
+        (!is_met).then(|| format!("needs {need}"))
+    }
+}
+
+fn has_capability(number: u32) -> bool {
+    let status = read("/proc/self/status");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    u64::from_str_radix(effective.trim(), 16).is_ok_and(|set| set >> number & 1 == 1)
+}

@@ -1,0 +1,328 @@
+//! The harness's own system calls, the only `unsafe` of the tests: namespaces, mounts, terminals, tracing, filters.
+//!
+//! Must: be thin and return what went wrong. Mustn't: know of cases or runtimes.
+#![allow(unsafe_code, reason = "the kernel boundary of the tests; libc has no safe face")]
+
+use std::ffi::{CString, c_int, c_ulong};
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
+
+/// What may go wrong, as a sentence.
+pub type Outcome<T> = Result<T, String>;
+
+fn check(what: &str, result: i64) -> Outcome<i64> {
+    if result < 0 { Err(format!("{what}: {}", io::Error::last_os_error())) } else { Ok(result) }
+}
+
+fn text(value: &str) -> CString {
+    CString::new(value).unwrap_or_default()
+}
+
+pub fn unshare(flags: c_int) -> Outcome<()> {
+    // SAFETY: takes numbers only; the process has one thread when it is called.
+    check("unshare", unsafe { libc::unshare(flags) }.into()).map(drop)
+}
+
+/// `mount(2)`; an empty `data` is none.
+pub fn mount(source: &str, target: &str, kind: &str, flags: c_ulong, data: &str) -> Outcome<()> {
+    let (source, name, kind, data) = (text(source), text(target), text(kind), text(data));
+    // SAFETY: four strings that end in NUL and outlive the call.
+    let result = unsafe { libc::mount(source.as_ptr(), name.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };
+    check(&format!("mount {target}"), result.into()).map(drop)
+}
+
+pub fn unmount_lazily(target: &str) -> Outcome<()> {
+    let name = text(target);
+    // SAFETY: a string that ends in NUL and outlives the call.
+    check(&format!("umount {target}"), unsafe { libc::umount2(name.as_ptr(), libc::MNT_DETACH) }.into()).map(drop)
+}
+
+pub fn chroot(target: &str) -> Outcome<()> {
+    let name = text(target);
+    // SAFETY: a string that ends in NUL and outlives the call.
+    check(&format!("chroot {target}"), unsafe { libc::chroot(name.as_ptr()) }.into()).map(drop)
+}
+
+pub fn make_node(path: &str, mode: u32, major: u32, minor: u32) -> Outcome<()> {
+    let name = text(path);
+    // SAFETY: a string that ends in NUL and outlives the call.
+    check("mknod", unsafe { libc::mknod(name.as_ptr(), mode, libc::makedev(major, minor)) }.into()).map(drop)
+}
+
+pub fn make_fifo(path: &str) -> Outcome<()> {
+    make_node(path, libc::S_IFIFO | 0o666, 0, 0)
+}
+
+/// The super block's magic number below a path.
+pub fn filesystem(path: &str) -> Outcome<i64> {
+    let name = text(path);
+    // SAFETY: all zeroes is a value of this C struct.
+    let mut found: libc::statfs = unsafe { mem::zeroed() };
+    // SAFETY: the struct lives through the call.
+    check(&format!("statfs {path}"), unsafe { libc::statfs(name.as_ptr(), &mut found) }.into())?;
+    Ok(found.f_type)
+}
+
+/// The two sides of a fork: `None` in the child.
+pub fn fork() -> Outcome<Option<i32>> {
+    // SAFETY: called while the process has one thread.
+    let pid = check("fork", unsafe { libc::fork() }.into())?;
+    Ok((pid != 0).then_some(pid as i32))
+}
+
+pub fn die_with_parent() {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
+pub fn kill(pid: i32, signal: i32) -> Outcome<()> {
+    // SAFETY: takes numbers only.
+    check("kill", unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
+pub fn exit(status: i32) -> ! {
+    // SAFETY: ends the process; nothing is to be unwound.
+    unsafe { libc::_exit(status) }
+}
+
+/// The shell's way to write a wait status: the exit code, or 128 + the signal.
+pub fn exit_code(status: i32) -> i32 {
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+}
+
+/// Waits for one process, whatever it is to us; `None` while it runs and `flags` has WNOHANG.
+pub fn wait(pid: i32, flags: i32) -> Outcome<Option<(i32, i32)>> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the status lives through the call.
+        let found = unsafe { libc::waitpid(pid, &mut status, flags) };
+        if found < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            continue;
+        }
+        return Ok(match check("waitpid", found.into())? {
+            0 => None,
+            found => Some((found as i32, status)),
+        });
+    }
+}
+
+pub fn power_off() -> Outcome<()> {
+    // SAFETY: takes numbers only.
+    unsafe { libc::sync() };
+    // SAFETY: takes a number only.
+    check("reboot", unsafe { libc::reboot(libc::RB_POWER_OFF) }.into()).map(drop)
+}
+
+/// A signal that ends the harness ends the child instead, whose end ends the harness in order.
+pub fn pass_endings_to(child: i32) {
+    static CHILD: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+    extern "C" fn pass(_signal: c_int) {
+        // SAFETY: kill(2) may be called from a signal handler.
+        unsafe { libc::kill(CHILD.load(std::sync::atomic::Ordering::Relaxed), libc::SIGKILL) };
+    }
+    CHILD.store(child, std::sync::atomic::Ordering::Relaxed);
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler makes one call that is allowed in handlers.
+        unsafe { libc::signal(signal, pass as *const () as libc::sighandler_t) };
+    }
+}
+
+// ---- terminals and sockets
+
+/// A new pseudo terminal: (master, slave).
+pub fn open_terminal(rows: u16, columns: u16) -> Outcome<(File, OwnedFd)> {
+    let (mut master, mut slave) = (-1, -1);
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: two numbers are written and the size is read, while all three live.
+    let result = unsafe { libc::openpty(&mut master, &mut slave, ptr::null_mut(), ptr::null(), &size) };
+    check("openpty", result.into())?;
+    for fd in [master, slave] {
+        // SAFETY: takes numbers only.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    // SAFETY: openpty just gave this descriptor to us alone.
+    let master = unsafe { File::from_raw_fd(master) };
+    // SAFETY: openpty just gave this descriptor to us alone.
+    Ok((master, unsafe { OwnedFd::from_raw_fd(slave) }))
+}
+
+/// (rows, columns) of a terminal; `None` when the descriptor is none.
+pub fn terminal_size(fd: RawFd) -> Option<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the struct lives through the call.
+    (unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &mut size) } == 0).then_some((size.ws_row, size.ws_col))
+}
+
+pub fn resize_terminal(terminal: &File, rows: u16, columns: u16) -> Outcome<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the struct lives through the call.
+    check("TIOCSWINSZ", unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) }.into()).map(drop)
+}
+
+/// One message with one descriptor in it: (payload, descriptor).
+pub fn receive_descriptor(socket: RawFd) -> Outcome<(Vec<u8>, File)> {
+    let mut payload = [0u8; 4096];
+    let mut control = [0u64; 8];
+    let mut part = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
+    // SAFETY: all zeroes is a value of this C struct.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = mem::size_of_val(&control);
+    // SAFETY: the header points to buffers of the lengths given, all alive.
+    let length = check("recvmsg", unsafe { libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) } as i64)?;
+    // SAFETY: the kernel filled the header that is passed.
+    let head = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    if head.is_null() {
+        return Err("a message without a descriptor came over the console socket".into());
+    }
+    // SAFETY: the header lies in the control buffer, as the kernel's lengths say.
+    let data = unsafe { libc::CMSG_DATA(head) }.cast::<RawFd>();
+    // SAFETY: one descriptor was received there; the buffer may not be aligned for it.
+    let fd = unsafe { ptr::read_unaligned(data) };
+    // SAFETY: the kernel installed this descriptor for us alone.
+    Ok((payload[..length as usize].to_vec(), unsafe { File::from_raw_fd(fd) }))
+}
+
+// ---- what happens between fork and exec
+
+/// What a started program gets beyond stdio, environment and folder.
+#[derive(Default)]
+pub struct Setup {
+    /// (descriptor of ours, its number there).
+    pub inherited: Vec<(OwnedFd, RawFd)>,
+    /// The new session's controlling terminal is the standard input.
+    pub has_terminal: bool,
+    /// We trace it from its exec on.
+    pub is_traced: bool,
+    /// These system calls are answered with ENOSYS.
+    pub refused: Vec<u32>,
+}
+
+/// Makes `command` go through the set-up before its exec.
+pub fn set_up(command: &mut Command, setup: Setup) {
+    let filter = refusing(&setup.refused);
+    let work = move || {
+        for (from, to) in &setup.inherited {
+            // SAFETY: takes numbers only.
+            unsafe { libc::dup2(from.as_raw_fd(), *to) };
+        }
+        if setup.has_terminal {
+            // SAFETY: takes nothing.
+            unsafe { libc::setsid() };
+            // SAFETY: takes numbers only.
+            unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+        }
+        if setup.is_traced {
+            // SAFETY: takes no pointer that is used.
+            unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+        }
+        if !setup.refused.is_empty() {
+            install(&filter)?;
+        }
+        Ok(())
+    };
+    // SAFETY: the closure only makes system calls: no memory, no locks.
+    unsafe { command.pre_exec(work) };
+}
+
+/// The same descriptor with a number of at least 100, out of the way of the numbers that are handed on.
+pub fn move_up(file: &File) -> Outcome<OwnedFd> {
+    // SAFETY: takes numbers only.
+    let fd = check("fcntl", unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 100) }.into())?;
+    // SAFETY: the kernel just gave this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// A filter that answers ENOSYS to some numbers and allows the rest.
+fn refusing(numbers: &[u32]) -> Vec<libc::sock_filter> {
+    let row = |code: u32, jt: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf: 0, k };
+    let mut filter = vec![row(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
+    for (index, number) in numbers.iter().enumerate() {
+        filter.push(row(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, (numbers.len() - index) as u8, *number));
+    }
+    filter.push(row(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW));
+    filter.push(row(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
+    filter
+}
+
+fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the program points to as many rows as it says, alive through the call.
+    let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The numbers of the system calls that an old kernel may lack.
+pub fn number_of(name: &str) -> Option<u32> {
+    let number = match name {
+        "openat2" => libc::SYS_openat2,
+        "clone3" => libc::SYS_clone3,
+        "fsopen" => libc::SYS_fsopen,
+        "fsmount" => libc::SYS_fsmount,
+        "move_mount" => libc::SYS_move_mount,
+        "open_tree" => libc::SYS_open_tree,
+        "mount_setattr" => libc::SYS_mount_setattr,
+        "close_range" => libc::SYS_close_range,
+        "pidfd_open" => libc::SYS_pidfd_open,
+        "pidfd_send_signal" => libc::SYS_pidfd_send_signal,
+        "memfd_create" => libc::SYS_memfd_create,
+        "statx" => libc::SYS_statx,
+        "faccessat2" => libc::SYS_faccessat2,
+        "keyctl" => libc::SYS_keyctl,
+        _ => return None,
+    };
+    Some(number as u32)
+}
+
+// ---- tracing
+
+/// Asks that stops at system calls can be told from signals.
+pub fn trace_calls(pid: i32) -> Outcome<()> {
+    // SAFETY: takes numbers only.
+    let result = unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL) };
+    check("ptrace", result)?;
+    Ok(())
+}
+
+/// Lets a stopped process go to its next system call boundary, with the signal that stopped it.
+pub fn go_to_next_call(pid: i32, signal: i32) -> Outcome<()> {
+    // SAFETY: takes numbers only.
+    check("ptrace", unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid, 0, signal) }).map(drop)
+}
+
+// ---- what the probe asks about itself
+
+pub fn umask() -> u32 {
+    // SAFETY: takes a number only.
+    let old = unsafe { libc::umask(0) };
+    // SAFETY: takes a number only.
+    unsafe { libc::umask(old) };
+    old
+}
+
+pub fn is_dumpable() -> bool {
+    // SAFETY: takes a number only.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
+}
+
+pub fn session() -> i32 {
+    // SAFETY: takes a number only.
+    unsafe { libc::getsid(0) }
+}
+
+/// (node name, domain name).
+pub fn host_names() -> (String, String) {
+    // SAFETY: all zeroes is a value of this C struct.
+    let mut names: libc::utsname = unsafe { mem::zeroed() };
+    // SAFETY: the struct lives through the call.
+    unsafe { libc::uname(&mut names) };
+    let text = |field: &[libc::c_char]| -> String { field.iter().take_while(|c| **c != 0).map(|c| *c as u8 as char).collect() };
+    (text(&names.nodename), text(&names.domainname))
+}
