@@ -1,7 +1,5 @@
 //! The container's terminal: a pair from its own devpts, the master handed out, the slave made the standard streams.
 
-use linux_raw_sys::general::MS_BIND;
-
 use super::masks::is_character_device;
 use super::{At, Done, Stage};
 use crate::error::Note;
@@ -67,10 +65,6 @@ fn mount_on_console(stage: &Stage<'_, '_>, slave: &OwnedFd) -> Done {
     if fs::FileType::from_raw_mode(fs::fstat(&target)?.st_mode) == fs::FileType::Symlink {
         return Err(At::note(Note::OpenTarget)(Errno::LOOP));
     }
-    let bound = match sys::bind_tree(slave.as_fd(), false) {
-        Err(Errno::NOSYS) => sys::mount_by_procfs(stage.procfs, Some(slave.as_fd()), target.as_fd(), MS_BIND),
-        Ok(tree) => sys::mount_tree(tree.as_fd(), target.as_fd()),
-        Err(errno) => Err(errno),
-    };
-    bound.map_err(At::note(Note::Attach))
+    let bound = sys::bind(stage.procfs, slave.as_fd(), target.as_fd(), false);
+    bound.map(|_| ()).map_err(At::note(Note::Attach))
 }

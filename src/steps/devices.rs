@@ -2,8 +2,6 @@
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::MS_BIND;
-
 use super::{At, Done, Stage};
 use crate::error::Note;
 use crate::mem::PathBuffer;
@@ -100,12 +98,8 @@ fn bind_node(stage: &Stage<'_, '_>, node: &Node<'_>, parent: &OwnedFd, name: &CS
         Err(errno) => return Err(At::note(Note::OpenTarget)(errno)),
     }
     let target = fs::openat(parent, name, flags, fs::Mode::empty()).map_err(At::note(Note::OpenTarget))?;
-    let bound = match sys::bind_tree(source.as_fd(), false) {
-        Err(Errno::NOSYS) => sys::mount_by_procfs(stage.procfs, Some(source.as_fd()), target.as_fd(), MS_BIND),
-        Ok(tree) => sys::mount_tree(tree.as_fd(), target.as_fd()),
-        Err(errno) => Err(errno),
-    };
-    bound.map_err(At::note(Note::Attach))
+    let bound = sys::bind(stage.procfs, source.as_fd(), target.as_fd(), false);
+    bound.map(|_| ()).map_err(At::note(Note::Attach))
 }
 
 /// `/dev/net/tun` as `/dev/net` and `tun`.

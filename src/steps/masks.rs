@@ -2,11 +2,11 @@
 //!
 //! Must: come after the root was entered, so that every path is the container's. Mustn't: take anything but the null device for /dev/null.
 
-use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_BIND, MS_RDONLY, MS_REC};
+use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_RDONLY};
 
 use super::{At, Done, Stage};
 use crate::error::Note;
-use crate::sys::{self, AsFd, Attributes, BorrowedFd, Errno, OwnedFd, fs};
+use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs};
 
 const READONLY: Attributes = Attributes { set: MOUNT_ATTR_RDONLY as u64, clear: 0 };
 
@@ -24,22 +24,12 @@ pub fn make_paths_readonly(stage: &mut Stage<'_, '_>) -> Done {
 }
 
 fn make_readonly(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: &OwnedFd) -> Done {
-    match sys::bind_tree(target.as_fd(), true) {
-        Ok(tree) => {
-            let done_before = sys::change_attributes(tree.as_fd(), READONLY, 0, false);
-            sys::mount_tree(tree.as_fd(), target.as_fd()).map_err(At::note(Note::Attach))?;
-            match done_before {
-                Err(Errno::NOSYS) => sys::remount(stage.procfs, tree.as_fd(), READONLY).map_err(At::note(Note::Attributes)),
-                answer => answer.map_err(At::note(Note::Attributes)),
-            }
-        }
-        Err(Errno::NOSYS) => {
-            sys::mount_by_procfs(stage.procfs, Some(target.as_fd()), target.as_fd(), MS_BIND | MS_REC).map_err(At::note(Note::Attach))?;
-            let top = stage.open(path).map_err(At::note(Note::OpenTarget))?;
-            sys::remount(stage.procfs, top.as_fd(), READONLY).map_err(At::note(Note::Attributes))
-        }
-        Err(errno) => Err(At::note(Note::Attach)(errno)),
-    }
+    let bound = sys::bind(stage.procfs, target.as_fd(), target.as_fd(), true).map_err(At::note(Note::Attach))?;
+    let mount = match bound {
+        Some(mount) => mount,
+        None => stage.open(path).map_err(At::note(Note::OpenTarget))?,
+    };
+    sys::remount(stage.procfs, mount.as_fd(), READONLY).map_err(At::note(Note::Attributes))
 }
 
 /// Hides each path: a file behind the null device, a directory behind one empty read-only tmpfs that all of them share. Only the path itself may be missing.
@@ -69,20 +59,13 @@ fn hide(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: &OwnedFd, null: &
     }
     let cover = if is_directory { empty } else { null };
     let cover = cover.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)?;
-    bind_over(stage, cover, target).map_err(At::note(Note::Attach))
+    sys::bind(stage.procfs, cover, target.as_fd(), false).map(|_| ()).map_err(At::note(Note::Attach))
 }
 
 /// One block and one inode; some kernels want two (Ubuntu 5.4).
 fn cover_with_tmpfs(target: &OwnedFd) -> Done {
     let cover = |data| sys::mount_onto(target.as_fd(), c"tmpfs", c"tmpfs", MS_RDONLY, data);
     cover(c"nr_blocks=1,nr_inodes=1").or_else(|_| cover(c"nr_blocks=1,nr_inodes=2")).map_err(At::note(Note::Attach))
-}
-
-fn bind_over(stage: &Stage<'_, '_>, cover: BorrowedFd<'_>, target: &OwnedFd) -> Result<(), Errno> {
-    match sys::bind_tree(cover, false) {
-        Err(Errno::NOSYS) => sys::mount_by_procfs(stage.procfs, Some(cover), target.as_fd(), MS_BIND),
-        tree => sys::mount_tree(tree?.as_fd(), target.as_fd()),
-    }
 }
 
 /// The container's null device, and nothing else (CVE-2025-31133): a container may have put a link or a file of its own there.

@@ -144,7 +144,10 @@ fn bind(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: &OwnedFd, binding: Bin
         Err(Errno::NOSYS) => false, // before Linux 5.12
         answer => answer.map(|()| true).map_err(At::note(Note::Attributes))?,
     };
-    sys::mount_tree(tree.as_fd(), target.as_fd()).map_err(At::note(Note::Attach))?;
+    match sys::mount_tree(tree.as_fd(), target.as_fd()) {
+        Err(Errno::NOSYS) => return bind_by_procfs(stage, mount, source, &target, binding),
+        attached => attached.map_err(At::note(Note::Attach))?,
+    }
     if !set_before {
         binding.apply(|attributes| sys::remount(stage.procfs, tree.as_fd(), attributes)).map_err(At::note(Note::Attributes))?;
     }

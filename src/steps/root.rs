@@ -15,24 +15,18 @@ pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
     let directory =
         fs::open(root.path, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty())
             .map_err(At::note(Note::OpenSource))?;
-    let tree = match sys::bind_tree(directory.as_fd(), true) {
-        Ok(tree) => sys::mount_tree(tree.as_fd(), directory.as_fd()).map(|()| tree),
-        Err(Errno::NOSYS) => bind_by_path(stage, &directory),
-        Err(errno) => Err(errno),
+    let bound = sys::bind(stage.procfs, directory.as_fd(), directory.as_fd(), true).map_err(At::note(Note::Attach))?;
+    stage.root = match bound {
+        Some(mount) => Some(mount),
+        None => Some(open_again(stage, &directory).map_err(At::note(Note::Attach))?),
     };
-    stage.root = Some(tree.map_err(At::note(Note::Attach))?);
     Ok(())
 }
 
-/// Without open_tree: bound through procfs, and opened again by its path.
-fn bind_by_path(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<OwnedFd, Errno> {
-    const MS_BIND_REC: u32 = linux_raw_sys::general::MS_BIND | MS_REC;
-    sys::mount_by_procfs(stage.procfs, Some(directory.as_fd()), directory.as_fd(), MS_BIND_REC)?;
-    let top = fs::open(
-        stage.plan.root.path,
-        fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC,
-        fs::Mode::empty(),
-    )?;
+/// Without open_tree the new mount must be opened by its path; it must be the same directory still.
+fn open_again(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
+    let top = fs::open(stage.plan.root.path, flags, fs::Mode::empty())?;
     let (bound, below) = (fs::fstat(&top)?, fs::fstat(directory)?);
     let is_same = (bound.st_dev, bound.st_ino) == (below.st_dev, below.st_ino);
     if is_same { Ok(top) } else { Err(Errno::XDEV) }

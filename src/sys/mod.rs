@@ -20,7 +20,7 @@ pub use bpf::{attach_device_program, load_device_program};
 pub use libc::{abort, strerror};
 pub use memory::map_anonymous;
 pub use mount::{
-    Attributes, bind_tree, change_attributes, mount, mount_by_procfs, mount_id, mount_onto, mount_tree, path_of, remount,
+    Attributes, bind, bind_tree, change_attributes, mount, mount_by_procfs, mount_id, mount_onto, mount_tree, path_of, remount,
     reopen_for_reading, unmount_detached,
 };
 pub use network::loopback_up;

@@ -9,7 +9,7 @@ use linux_raw_sys::general as c;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree};
 use rustix::process::fchdir;
 
-use super::{AsRawFd, BorrowedFd, Errno, OwnedFd, raw};
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, raw};
 
 /// What mount_setattr(2) sets and clears: MOUNT_ATTR_* bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,16 @@ pub fn bind_tree(source: BorrowedFd<'_>, is_recursive: bool) -> Result<OwnedFd, 
 pub fn mount_tree(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, c"", target, c"", flags)
+}
+
+/// Binds `source` (with the mounts below it) onto `target`. The descriptor is the new mount's root, where the kernel has the calls that give one.
+pub fn bind(procfs: BorrowedFd<'_>, source: BorrowedFd<'_>, target: BorrowedFd<'_>, is_recursive: bool) -> Result<Option<OwnedFd>, Errno> {
+    match bind_tree(source, is_recursive).and_then(|tree| mount_tree(tree.as_fd(), target).map(|()| tree)) {
+        Err(Errno::NOSYS) => {}
+        tree => return tree.map(Some),
+    }
+    mount_by_procfs(procfs, Some(source), target, c::MS_BIND | if is_recursive { c::MS_REC } else { 0 })?;
+    Ok(None)
 }
 
 /// mount_setattr(2) on the mount whose root is `mount`; `propagation` is 0 or one of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE.
