@@ -60,6 +60,12 @@ pub fn change_rootfs(rootfs: &Path, changes: &Map<String, Value>) -> Outcome<()>
     Ok(())
 }
 
+/// Makes a folder anew.
+pub fn empty(folder: &Path) -> Outcome<()> {
+    remove(folder);
+    told(folder, fs::create_dir_all(folder))
+}
+
 fn remove(path: &Path) {
     let is_folder = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
     let _ = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
@@ -73,7 +79,9 @@ fn change(path: &Path, value: &Value) -> Outcome<()> {
         Value::Object(object) => object,
         other => return Err(format!("{other} is no file")),
     };
-    for (kind, value) in object {
+    // What it is comes before what it is like.
+    let (traits, kinds): (Vec<_>, Vec<_>) = object.iter().partition(|(kind, _)| matches!(kind.as_str(), "mode" | "owner"));
+    for (kind, value) in kinds.into_iter().chain(traits) {
         let text = value.as_str().unwrap_or_default();
         match kind.as_str() {
             "link" => told(path, symlink(text, path))?,
@@ -115,7 +123,9 @@ pub fn merge(config: &mut Value, patch: &Value) {
         *config = json!({});
     }
     let Value::Object(object) = config else { return };
-    for (key, value) in patch {
+    // What goes makes room for what comes.
+    let (going, others): (Vec<_>, Vec<_>) = patch.iter().partition(|(key, _)| key.ends_with('-'));
+    for (key, value) in going.into_iter().chain(others) {
         if let Some(list) = key.strip_suffix('+') {
             let list = object.entry(list).or_insert_with(|| json!([]));
             list.as_array_mut().into_iter().for_each(|list| list.extend(value.as_array().into_iter().flatten().cloned()));

@@ -80,8 +80,11 @@ impl Case {
     }
 
     /// Why this runtime is said to differ; a case that passes in spite of it has a false reason.
-    pub fn differs(&self, runtime: &str) -> Option<&str> {
-        self.written.get("differs")?.get(runtime)?.as_str()
+    /// `without NEED: REASON` is said only where the need is not met.
+    fn differs(&self, runtime: &Runtime) -> Option<&str> {
+        let reason = self.written.get("differs")?.get(&runtime.name)?.as_str()?;
+        let condition = reason.strip_prefix("without ").and_then(|rest| rest.split_once(": "));
+        condition.is_none_or(|(need, _)| runtime.lacks(need).is_some()).then_some(reason)
     }
 
     /// Runs it: the verdict also counts what is left behind.
@@ -89,16 +92,12 @@ impl Case {
         if let Some(missing) = self.needs().find_map(|need| runtime.lacks(need)) {
             return Verdict::Skipped(missing);
         }
-        let reason = self.differs(&runtime.name);
+        let reason = self.differs(runtime);
         if let Some(reason) = reason.filter(|reason| reason.starts_with("skip: ")) {
             return Verdict::Skipped(format!("{} differs, {reason}", runtime.name));
         }
-        let before = Snapshot::take(world);
-        let mut complaints: Vec<String> = self.play(world, runtime, number).err().into_iter().collect();
-        complaints.extend(before.differences_that_stay(world));
-        if !complaints.is_empty()
-            && let Err(why) = world::sweep(world, &before)
-        {
+        let mut complaints = Vec::new();
+        if let Err(why) = self.run_watched(world, runtime, number, &mut complaints) {
             complaints.push(why);
         }
         let _ = fs::remove_dir_all(folder_of(number));
@@ -114,15 +113,22 @@ impl Case {
         self.written.get("needs").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
-    fn play(&self, world: &World, runtime: &Runtime, number: usize) -> Outcome<()> {
+    fn run_watched(&self, world: &World, runtime: &Runtime, number: usize, complaints: &mut Vec<String>) -> Outcome<()> {
         let words = words(world, runtime, number);
         let mut written = Value::Object(self.written.clone());
         bundle::fill_in(&mut written, &words);
         self.make_bundle(&written, &words, runtime)?;
+        let before = Snapshot::take(world);
+        complaints.extend(self.play(&written, words, runtime).err());
+        complaints.extend(before.differences_that_stay(world));
+        if complaints.is_empty() { Ok(()) } else { world::sweep(world, &before) }
+    }
+
+    fn play(&self, written: &Value, words: Words, runtime: &Runtime) -> Outcome<()> {
         let mut stage = Stage::new(runtime, words, &self.refused)?;
         match written.get("steps").and_then(Value::as_array) {
             Some(list) => stage.play(list),
-            None => stage.play(&[lone_step(&written)]),
+            None => stage.play(&[lone_step(written)]),
         }
     }
 
@@ -130,6 +136,7 @@ impl Case {
         let bundle = Path::new(&words["BUNDLE"]);
         let rootfs = Path::new(&words["ROOTFS"]);
         bundle::make_rootfs(rootfs)?;
+        bundle::empty(Path::new(CANARY))?;
         for (folder, key) in [(rootfs, "rootfs"), (Path::new(CANARY), "canary")] {
             if let Some(changes) = written.get(key).and_then(Value::as_object) {
                 bundle::change_rootfs(folder, changes)?;
