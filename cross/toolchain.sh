@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Finds a Rust toolchain and a C library for a target, and installs what is missing. Sourced, from the top of the tree.
 #
 # Must: say what it chose and what it installed. Mustn't: change how the machine is set up beyond installing packages.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Runs one suite, and reads out of what it printed how many tests passed, failed and were skipped. Sourced; tests/counting.rs tests it.
 
 # run_suite KIND SECONDS COMMAND...: runs the suite $name with its output in $LOGS; sets passed, failed, skipped and note.
