@@ -16,8 +16,11 @@ pub extern "C" fn rust_eh_personality() {}
 pub extern "C" fn __aeabi_unwind_cpp_pr0() {}
 
 /// Called by the C library's start-up code.
+///
+/// # Safety
+/// Only the C library may call it, with what the kernel gave to the process.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: these are main's own arguments, as the C library passed them, and nobody has changed them.
     let arguments = unsafe { ocinit::sys::Arguments::of_main(argc, argv) };
     ocinit::cli::run(arguments)

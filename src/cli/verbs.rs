@@ -7,8 +7,8 @@ use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
 use super::refusal::Refusal;
 use super::{check, features, help, parse, spec, version};
+use crate::container::create::{self, Gate};
 use crate::container::list::{self, Container};
-use crate::container::start::{self, Gate};
 use crate::container::state::{self, Status};
 use crate::container::{delete, facts, foreground, own_executable, pid_file, signal};
 use crate::error::{Error, Result};
@@ -158,7 +158,7 @@ impl<'a> Context<'a> {
         if plan::is_valid_id(id) { Ok(id) } else { Err(Error::said("invalid container ID format")) }
     }
 
-    fn request(&self, create: &Create<'a>, is_detached: bool, gate: Gate) -> Result<'a, start::Request<'a, '_>> {
+    fn request(&self, create: &Create<'a>, is_detached: bool, gate: Gate) -> Result<'a, create::Request<'a, '_>> {
         if create.pidfd_socket.is_some() {
             return Err(Error::said("--pidfd-socket: it is not built yet"));
         }
@@ -169,7 +169,7 @@ impl<'a> Context<'a> {
             preserve_fds: create.preserve_fds,
             is_rootless: self.is_rootless,
         };
-        Ok(start::Request {
+        Ok(create::Request {
             root: self.root,
             bundle: create.bundle.unwrap_or(c"."),
             options,
@@ -184,7 +184,7 @@ impl<'a> Context<'a> {
     fn create(&self, create: &Create<'a>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         let request = self.request(create, true, Gate::Fifo)?;
-        let created = start::create(&request, self.arena)?;
+        let created = create::create(&request, self.arena)?;
         match self.write_pid_file(create.pid_file, created.pid) {
             Ok(()) => Ok(0),
             Err(error) => {
@@ -207,7 +207,7 @@ impl<'a> Context<'a> {
             task::set_child_subreaper(Some(task::getpid())).map_err(Error::on("prctl", "PR_SET_CHILD_SUBREAPER"))?;
         }
         let request = self.request(&run.create, run.detach, Gate::Channel)?;
-        let created = start::create(&request, self.arena)?;
+        let created = create::create(&request, self.arena)?;
         if let Err(error) = self.write_pid_file(run.create.pid_file, created.pid) {
             created.undo();
             return Err(error);

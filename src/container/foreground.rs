@@ -2,7 +2,7 @@
 //!
 //! Must: have every signal blocked before the container is made. Mustn't: leave the caller's terminal in raw mode.
 
-use super::start::Started;
+use super::create::Started;
 use crate::error::{Error, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 

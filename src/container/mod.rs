@@ -1,6 +1,7 @@
 //! The life of one container: made, started, looked at, signalled, deleted. The only writer of the state directory.
 
 pub mod bundle;
+pub mod create;
 pub mod delete;
 pub mod facts;
 pub mod foreground;

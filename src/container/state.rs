@@ -69,7 +69,7 @@ fn as_c_str(name: &heapless::String<256>) -> &CStr {
 const OPEN: fs::OFlags = fs::OFlags::RDONLY.union(fs::OFlags::DIRECTORY).union(fs::OFlags::NOFOLLOW).union(fs::OFlags::CLOEXEC);
 
 /// Opens `--root`. Errors: ENOENT before the first container.
-pub fn open_root<'a>(root: &'a CStr) -> core::result::Result<OwnedFd, Errno> {
+pub fn open_root(root: &CStr) -> core::result::Result<OwnedFd, Errno> {
     fs::open(root, OPEN.difference(fs::OFlags::NOFOLLOW), fs::Mode::empty())
 }
 
@@ -134,6 +134,13 @@ impl Directory {
     /// Lets others change this container again.
     pub fn unlock(&self) {
         let _ = fs::flock(&self.fd, fs::FlockOperation::Unlock); // it fails only on what is no descriptor
+    }
+
+    /// Closes the directory in a child: a lock lasts as long as anybody has it open, and the child outlives us.
+    pub fn leave(&self) {
+        for fd in [&self.fd, &self.parent] {
+            sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
+        }
     }
 
     /// Makes the FIFO, opened both ways: so a read of it waits for `start`, whoever opens and closes it meanwhile.

@@ -34,8 +34,7 @@ pub fn make<'a>(mount: &CStr, path: &str, is_new: &mut bool) -> Result<OwnedFd, 
     let mut buffer = [0; CONTROLLERS_BYTES];
     let controllers = read_file(top.as_fd(), c"cgroup.controllers", &mut buffer).unwrap_or_default();
     let mut here = top;
-    let mut components = path.split('/').filter(|component| !component.is_empty()).peekable();
-    while let Some(component) = components.next() {
+    for component in path.split('/').filter(|component| !component.is_empty()) {
         hand_on(here.as_fd(), controllers);
         *is_new = false;
         let mut name = PathBuffer::new();
@@ -131,7 +130,7 @@ const MAX_DEPTH: usize = 32;
 
 fn kill_each(cgroup: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
     let mut buffer = [0; 4096];
-    let mut text = &*read_file(cgroup, c"cgroup.procs", &mut buffer)?;
+    let mut text = read_file(cgroup, c"cgroup.procs", &mut buffer)?;
     while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
         let pid = core::str::from_utf8(&text[..end]).ok().and_then(|pid| pid.parse().ok()).and_then(task::Pid::from_raw);
         if let Some(pid) = pid {

@@ -16,6 +16,7 @@ mod extern_c {
 ///
 /// # Safety
 /// What the call of that number asks of its arguments.
+#[allow(clippy::cast_lossless, reason = "a C long has 32 bits on some targets")]
 pub unsafe fn call(number: u32, arguments: [usize; 6]) -> Result<usize, Errno> {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: six words are passed whatever the call takes; the kernel looks at those it knows; their meaning is the caller's promise.

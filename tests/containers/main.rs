@@ -61,7 +61,7 @@ struct Choice {
 
 fn choice(arguments: &[String]) -> Outcome<Choice> {
     let refused = std::env::var("OCINIT_TEST_REFUSE").unwrap_or_default();
-    let top = env!("CARGO_MANIFEST_DIR");
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let mut choice = Choice {
         folder: format!("{top}/tests/containers/cases"),
         runtime: format!("{top}/target/dist/x86_64-unknown-linux-musl/ocinit"),

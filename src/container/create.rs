@@ -1,0 +1,429 @@
+//! `create` and the first half of `run`, as the parent sees them: what is made in which order, and taken back when something fails.
+//!
+//! Must: write down what is made before it is made, so that `delete --force` finds it. Mustn't: leave anything of a container that failed.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use linux_raw_sys::general::CLONE_NEWPID;
+
+use super::bundle::{self, Bundle};
+use super::start::{self, How};
+use super::state::{self, Directory, Record};
+use super::{facts, words};
+use crate::error::{Error, Fault, Result};
+use crate::log::Log;
+use crate::mem::{Arena, PathBuffer};
+use crate::plan::{self, Facts, Options, Plan};
+use crate::steps::{Stage, cgroup, console, sync};
+use crate::sys::{self, AsFd, BorrowedFd, Clone, Errno, OwnedFd, fs, task};
+
+/// What is to be created, and how.
+#[derive(Clone, Copy)]
+pub struct Request<'a, 'l> {
+    /// `--root`: where the state directories lie.
+    pub root: &'a CStr,
+    /// The bundle's directory.
+    pub bundle: &'a CStr,
+    /// What the command line says about the container itself.
+    pub options: Options<'a>,
+    /// `--console-socket`.
+    pub console_socket: Option<&'a CStr>,
+    /// Whether the runtime leaves before the container ends.
+    pub is_detached: bool,
+    /// Who gives the start.
+    pub gate: Gate,
+    /// Signals that were blocked before the runtime blocked them all.
+    pub blocked_signals: sys::Signals,
+    /// Where warnings go.
+    pub log: &'l Log,
+}
+
+/// Who gives the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Another process, `start`, through the FIFO in the state directory.
+    Fifo,
+    /// The runtime that creates it.
+    Channel,
+}
+
+/// A container that is ready to be started.
+pub struct Created {
+    /// Its first process, as the host numbers it.
+    pub pid: task::Pid,
+    /// The same as a handle; none before Linux 5.3.
+    pub pidfd: Option<OwnedFd>,
+    /// The socket to it. Dropping it before the start ends the container, if its gate is [`Gate::Channel`].
+    pub channel: OwnedFd,
+    /// The terminal's master, if it came to us.
+    pub master: Option<OwnedFd>,
+    /// Its state directory, locked.
+    pub directory: Directory,
+    /// The cgroup's absolute path.
+    pub cgroup: Option<&'static CStr>,
+    /// For errors of the start.
+    pub words: Words,
+}
+
+/// The plan, kept for the words of a late fault.
+pub struct Words {
+    plan: Plan<'static>,
+    arena: Arena<'static>,
+}
+
+/// Creates a container up to the point where it waits for its start. On any error nothing of it is left.
+pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Created> {
+    let procfs = facts::open_procfs()?;
+    let bundle = bundle::open(procfs.as_fd(), request.bundle, arena)?;
+    let keep = |error: Error<'static>| keep(&error, arena);
+    let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
+    refuse_terminal_mismatch(&plan, request)?;
+    check_preserved(plan.process.preserve_fds, arena)?;
+    let console_socket = match request.console_socket {
+        Some(path) => Some(sys::connect(path).map_err(Error::at("connect to the console socket", path))?),
+        None => None,
+    };
+    let directory = Directory::create(request.root, request.options.id, arena)?;
+    let mut work =
+        Work { procfs, bundle, plan, directory, console_socket, cgroup: None, cgroup_path: None, is_new_cgroup: false, child: None };
+    match work.carry_out(request) {
+        Ok((channel, master)) => Ok(work.into_created(channel, master)),
+        Err(error) => {
+            let error = keep(error);
+            work.undo();
+            Err(error)
+        }
+    }
+}
+
+/// Lets an error outlive the memory of the bundle that it speaks of.
+fn keep<'a>(error: &Error<'_>, arena: &Arena<'a>) -> Error<'a> {
+    arena.format(format_args!("{error}")).map_or_else(Error::from, Error::said)
+}
+
+fn make_plan<'a>(
+    bundle: Bundle,
+    request: &Request<'a, '_>,
+    procfs: BorrowedFd<'_>,
+    arena: &Arena<'a>,
+) -> Result<'a, (Plan<'static>, Bundle)> {
+    let memory = &bundle.arena;
+    let made = (|| {
+        first_problem(&bundle, request.log)?;
+        let id = memory.format(format_args!("{}", request.options.id))?;
+        let facts = Facts {
+            bundle: bundle.path,
+            cgroup_mount: facts::cgroup_mount(procfs, memory)?,
+            own_cgroup: facts::own_cgroup(procfs, memory)?,
+        };
+        let options = Options { id, ..request.options };
+        plan::build(&bundle.config, &facts, &options, memory)
+    })();
+    match made {
+        Ok(plan) => Ok((plan, bundle)),
+        Err(error) => Err(keep(&error, arena)),
+    }
+}
+
+/// The first error that `check` finds; its warnings go to the log.
+fn first_problem(bundle: &Bundle, log: &Log) -> Result<'static, ()> {
+    let mut first = None;
+    plan::check::check(&bundle.config, &bundle.arena, &mut |problem| match problem.severity {
+        plan::check::Severity::Error if first.is_none() => first = Some(problem),
+        plan::check::Severity::Error => {}
+        plan::check::Severity::Warning => log.warning(format_args!("{problem}")),
+    });
+    match first {
+        Some(problem) => Err(Error::said(bundle.arena.format(format_args!("{problem}"))?)),
+        None => Ok(()),
+    }
+}
+
+fn refuse_terminal_mismatch<'a>(plan: &Plan<'_>, request: &Request<'_, '_>) -> Result<'a, ()> {
+    let (terminal, detached, socket) = (plan.process.has_terminal, request.is_detached, request.console_socket.is_some());
+    match (detached && terminal, socket) {
+        (true, false) => Err(Error::said("cannot allocate tty if ocinit will detach without setting console socket")),
+        (false, true) => Err(Error::said("cannot use console socket if ocinit will not detach or allocate tty")),
+        _ => Ok(()),
+    }
+}
+
+fn check_preserved<'a>(count: u32, arena: &Arena<'a>) -> Result<'a, ()> {
+    for index in 0..count {
+        if !sys::is_open(3 + index) {
+            return Err(Error::said(arena.format(format_args!("unable to stat preserved-fd {index} (of {count}): bad file descriptor"))?));
+        }
+    }
+    Ok(())
+}
+
+/// A creation under way: what was made so far, so that it can be undone.
+struct Work {
+    procfs: OwnedFd,
+    bundle: Bundle,
+    plan: Plan<'static>,
+    directory: Directory,
+    console_socket: Option<OwnedFd>,
+    cgroup: Option<OwnedFd>,
+    cgroup_path: Option<&'static CStr>,
+    is_new_cgroup: bool,
+    child: Option<(task::Pid, Option<OwnedFd>)>,
+}
+
+impl Work {
+    fn carry_out(&mut self, request: &Request<'_, '_>) -> Result<'static, (OwnedFd, Option<OwnedFd>)> {
+        self.note_cgroup_path()?;
+        self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
+        self.make_cgroup()?;
+        let (ours, theirs) = sys::pair().map_err(Error::on("socketpair", ""))?;
+        let gate = match request.gate {
+            Gate::Fifo => Some(self.directory.make_fifo()?),
+            Gate::Channel => None,
+        };
+        self.start_child(request, &ours, theirs, gate)?;
+        self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
+        let master = self.await_ready(&ours)?;
+        self.directory.publish()?;
+        Ok((ours, master))
+    }
+
+    fn note_cgroup_path(&mut self) -> Result<'static, ()> {
+        if let Some(cgroup) = &self.plan.cgroup {
+            self.cgroup_path = Some(self.bundle.arena.c_str(&[cgroup.mount.to_bytes(), cgroup.path.as_bytes()])?);
+        }
+        Ok(())
+    }
+
+    fn record(&self, process: Option<(u32, u64)>) -> Result<'static, Record<'static>> {
+        let root = self.plan.root.path.to_str().unwrap_or_default();
+        let cgroup = self.cgroup_path.and_then(|path| path.to_str().ok()).unwrap_or_default();
+        let (pid, start_time) = process.unwrap_or((0, 0));
+        let created = state::timestamp(facts::now(), &self.bundle.arena)?;
+        Ok(Record {
+            version: state::VERSION,
+            id: self.plan.id,
+            pid,
+            start_time,
+            bundle: self.bundle.path,
+            rootfs: root,
+            cgroup,
+            created,
+            uid: task::geteuid().as_raw(),
+            shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
+            annotations: self.bundle.config.annotations,
+        })
+    }
+
+    fn child_record(&self) -> Option<(u32, u64)> {
+        let (pid, _) = self.child.as_ref()?;
+        let pid = pid.as_raw_nonzero().get() as u32;
+        Some((pid, facts::process(self.procfs.as_fd(), pid).map_or(0, |process| process.start_time)))
+    }
+
+    fn make_cgroup(&mut self) -> Result<'static, ()> {
+        let (Some(planned), Some(path)) = (&self.plan.cgroup, self.cgroup_path) else { return Ok(()) };
+        let shown = path.to_str().unwrap_or_default();
+        let made = cgroup::make(planned.mount, planned.path, &mut self.is_new_cgroup);
+        let made = made.map_err(|trouble| words::trouble(trouble, shown, &self.bundle.arena))?;
+        self.is_new_cgroup = true; // it was empty, and from here on it is ours to remove
+        let made = self.cgroup.insert(made);
+        let configured = cgroup::configure(made.as_fd(), planned.settings.iter(), planned.device_program);
+        configured.map_err(|trouble| words::trouble(trouble, shown, &self.bundle.arena))
+    }
+
+    /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
+    fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
+        let own_pid_namespace = self.join_pid_namespace()?;
+        let made = start::make_child(&self.plan, self.cgroup.as_ref());
+        if let Ok((Clone::Child, how)) = made {
+            let stage = Stage {
+                plan: &mut self.plan,
+                procfs: self.procfs.as_fd(),
+                channel: theirs.as_fd(),
+                start_gate: gate.as_ref().map_or(theirs.as_fd(), AsFd::as_fd),
+                console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
+                blocked_signals: request.blocked_signals,
+                root: None,
+                executable: PathBuffer::new(),
+            };
+            // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
+            self.directory.leave();
+            for fd in [Some(ours), self.cgroup.as_ref(), own_pid_namespace.as_ref()].into_iter().flatten() {
+                sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
+            }
+            start::run_child(stage, how);
+        }
+        if let Some(own) = own_pid_namespace {
+            sys::set_namespace(own.as_fd(), CLONE_NEWPID).map_err(Error::on("setns", "/proc/self/ns/pid"))?;
+        }
+        let (clone, how) = made.map_err(Error::on("clone3", "the container's first process"))?;
+        let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
+        self.child = Some((pid, pidfd));
+        drop(theirs);
+        if how == How::Fork {
+            self.move_to_cgroup(pid, ours)?;
+        }
+        self.write_id_maps(pid, ours)
+    }
+
+    /// A joined pid namespace is entered by the children of whoever joins it: so it is the parent that must, for a moment.
+    fn join_pid_namespace(&self) -> Result<'static, Option<OwnedFd>> {
+        let joined = self.plan.namespaces.join.iter().find(|join| join.flag == CLONE_NEWPID);
+        if joined.is_none() && !start::needs_fork_fallback(&self.plan) {
+            return Ok(None);
+        }
+        let open = |path| fs::openat(&self.procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
+        let own = open(c"self/ns/pid").map_err(Error::on("open", "/proc/self/ns/pid"))?;
+        if let Some(join) = joined {
+            let entered = open(join.path).and_then(|namespace| sys::set_namespace(namespace.as_fd(), CLONE_NEWPID));
+            entered.map_err(Error::at("join the pid namespace", join.path))?;
+        }
+        Ok(Some(own))
+    }
+
+    fn move_to_cgroup(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
+        if let Some(cgroup) = &self.cgroup {
+            let mut text = heapless::String::<12>::new();
+            let _ = write!(text, "{}", pid.as_raw_nonzero()); // ten digits at the most
+            cgroup::join(cgroup.as_fd(), &text).map_err(Error::on("write", "cgroup.procs"))?;
+        }
+        sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
+    }
+
+    /// user_namespaces(7): the parent writes them, since the child has no rights outside yet.
+    fn write_id_maps(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
+        let namespaces = &self.plan.namespaces;
+        if namespaces.uid_map.is_empty() {
+            return Ok(());
+        }
+        for (name, map) in [("uid_map", namespaces.uid_map), ("gid_map", namespaces.gid_map)] {
+            let path = self.bundle.arena.format_c(format_args!("{}/{name}", pid.as_raw_nonzero()))?;
+            let written = fs::openat(&self.procfs, path, fs::OFlags::WRONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())
+                .and_then(|file| fs::write(&file, map.as_bytes()));
+            written.map_err(Error::at("write", path))?;
+        }
+        sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
+    }
+
+    /// Waits until the child has done everything; takes the terminal's master from it meanwhile.
+    fn await_ready(&self, channel: &OwnedFd) -> Result<'static, Option<OwnedFd>> {
+        let mut master = None;
+        loop {
+            match receive(channel)? {
+                Message::Ready => return Ok(master),
+                Message::Master(fd) => master = fd,
+                Message::Fault(fault) => return Err(words::describe(fault, &self.plan, &self.bundle.arena)),
+                Message::End => return Err(self.died()),
+            }
+        }
+    }
+
+    /// Why the child ended without a word.
+    fn died(&self) -> Error<'static> {
+        Error::said("the container's first process was killed before it was ready (memory limit too low?)")
+    }
+
+    fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
+        let (pid, pidfd) = self.child.unwrap_or((task::getpid(), None));
+        let words = Words { plan: self.plan, arena: self.bundle.arena };
+        Created { pid, pidfd, channel, master, directory: self.directory, cgroup: self.cgroup_path, words }
+    }
+
+    /// Takes back what was made. What cannot be taken back is left for `delete --force`, and the first error is the one that is told.
+    fn undo(self) {
+        if let Some((pid, pidfd)) = &self.child {
+            end(*pid, pidfd.as_ref());
+        }
+        if let (Some(path), true) = (self.cgroup_path, self.is_new_cgroup) {
+            drop(self.cgroup);
+            let _ = cgroup::remove(path, super::delete::CGROUP_TIMEOUT_MS);
+        }
+        let _ = self.directory.remove();
+    }
+}
+
+/// Kills a child and waits for its end.
+fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
+    let _ = match pidfd {
+        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL).and_then(|()| sys::wait_pidfd(pidfd.as_fd())),
+        None => task::kill_process(pid, task::Signal::KILL).and_then(|()| sys::wait_pid(pid)),
+    };
+}
+
+/// What comes from the child.
+enum Message {
+    Ready,
+    Master(Option<OwnedFd>),
+    Fault(Fault),
+    End,
+}
+
+fn receive<'a>(channel: &OwnedFd) -> Result<'a, Message> {
+    let mut bytes = [0; 1 + Fault::BYTES];
+    let (len, fd) = match sys::receive(channel.as_fd(), &mut bytes) {
+        Err(Errno::CONNRESET) => (0, None),
+        answer => answer.map_err(Error::on("receive", "the container's first process"))?,
+    };
+    let [kind, fault @ ..] = bytes;
+    Ok(match (len, kind) {
+        (0, _) => Message::End,
+        (_, console::MASTER) => Message::Master(fd),
+        (_, sync::FAULT) => Fault::from_bytes(fault).map_or(Message::End, Message::Fault),
+        _ => Message::Ready,
+    })
+}
+
+impl Created {
+    /// Gives the start, and waits until the program runs. On an error nothing is left.
+    pub fn start<'a>(self, arena: &Arena<'a>) -> Result<'a, Started> {
+        let begun = sys::send(self.channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"));
+        match begun.and_then(|()| receive(&self.channel)) {
+            Ok(Message::End) => {
+                Ok(Started { pid: self.pid, pidfd: self.pidfd, master: self.master, directory: self.directory, cgroup: self.cgroup })
+            }
+            Ok(Message::Fault(fault)) => {
+                let error = keep(&words::describe(fault, &self.words.plan, &self.words.arena), arena);
+                self.undo();
+                Err(error)
+            }
+            Ok(_) => Err(Error::said("the container's first process sent what nobody asked for")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes everything back.
+    pub fn undo(self) {
+        end(self.pid, self.pidfd.as_ref());
+        if let Some(cgroup) = self.cgroup {
+            let _ = cgroup::remove(cgroup, super::delete::CGROUP_TIMEOUT_MS);
+        }
+        let _ = self.directory.remove();
+    }
+}
+
+/// A container whose program runs.
+pub struct Started {
+    /// Its first process, as the host numbers it.
+    pub pid: task::Pid,
+    /// The same as a handle; none before Linux 5.3.
+    pub pidfd: Option<OwnedFd>,
+    /// The terminal's master, if it came to us.
+    pub master: Option<OwnedFd>,
+    /// Its state directory, locked.
+    pub directory: Directory,
+    /// The cgroup's absolute path.
+    pub cgroup: Option<&'static CStr>,
+}
+
+impl Started {
+    /// Removes what is left of a container that has ended.
+    pub fn clean_up<'a>(self, arena: &Arena<'a>) -> Result<'a, ()> {
+        self.directory.lock()?;
+        if let Some(cgroup) = self.cgroup {
+            let shown = arena.format(format_args!("{}", cgroup.to_str().unwrap_or_default()))?;
+            super::delete::empty_cgroup(cgroup).map_err(Error::on("remove the cgroup", shown))?;
+        }
+        self.directory.remove().map_err(Error::on("remove the state directory", ""))
+    }
+}
