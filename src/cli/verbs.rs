@@ -86,13 +86,14 @@ fn report(log: &Log, message: core::fmt::Arguments<'_>) {
 }
 
 fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Command<'a>, arena: &'a Arena<'a>) -> i32 {
+    let preserved = check_preserved(command, arena);
     let done = open_log(&parsed.global).and_then(|log| {
         let is_rootless = is_rootless(arguments, &parsed.global);
         let root = state_root(arguments, &parsed.global, is_rootless, arena)?;
         Ok(Context { arguments, program: parsed.program, global: &parsed.global, root, is_rootless, log, arena })
     });
     match done {
-        Ok(context) => match context.dispatch(command) {
+        Ok(context) => match preserved.and_then(|()| context.dispatch(command)) {
             Ok(status) => status,
             Err(error) => {
                 context.report_error(command, &error);
@@ -102,6 +103,19 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
         Err(error) => {
             report(&Log::to_stderr(Format::Text, false), format_args!("{error}"));
             1
+        }
+    }
+}
+
+/// Must: come before anything of ours is opened, which could take the number of a descriptor that the caller promised and did not open.
+fn check_preserved<'a>(command: &Command<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+    let (Command::Create(create) | Command::Run(Run { create, .. })) = command else { return Ok(()) };
+    let count = create.preserve_fds;
+    match (0..count).find(|index| !sys::is_open(3 + index)) {
+        None => Ok(()),
+        Some(index) => {
+            let sentence = format_args!("unable to stat preserved-fd {index} (of {count}): bad file descriptor");
+            Err(Error::said(arena.format(sentence)?))
         }
     }
 }

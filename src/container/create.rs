@@ -79,7 +79,6 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
     refuse_terminal_mismatch(&plan, request)?;
-    check_preserved(plan.process.preserve_fds, arena)?;
     let console_socket = match request.console_socket {
         Some(path) => Some(sys::connect(path).map_err(Error::at("connect to the console socket", path))?),
         None => None,
@@ -140,22 +139,14 @@ fn first_problem(bundle: &Bundle, log: &Log) -> Result<'static, ()> {
     }
 }
 
+/// Both texts are runc's, word for word: callers know them.
 fn refuse_terminal_mismatch<'a>(plan: &Plan<'_>, request: &Request<'_, '_>) -> Result<'a, ()> {
     let (terminal, detached, socket) = (plan.process.has_terminal, request.is_detached, request.console_socket.is_some());
     match (detached && terminal, socket) {
-        (true, false) => Err(Error::said("cannot allocate tty if ocinit will detach without setting console socket")),
-        (false, true) => Err(Error::said("cannot use console socket if ocinit will not detach or allocate tty")),
+        (true, false) => Err(Error::said("cannot allocate tty if runc will detach without setting console socket")),
+        (false, true) => Err(Error::said("cannot use console socket if runc will not detach or allocate tty")),
         _ => Ok(()),
     }
-}
-
-fn check_preserved<'a>(count: u32, arena: &Arena<'a>) -> Result<'a, ()> {
-    for index in 0..count {
-        if !sys::is_open(3 + index) {
-            return Err(Error::said(arena.format(format_args!("unable to stat preserved-fd {index} (of {count}): bad file descriptor"))?));
-        }
-    }
-    Ok(())
 }
 
 /// A creation under way: what was made so far, so that it can be undone.

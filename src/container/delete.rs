@@ -43,13 +43,13 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a
 /// Ends what still runs, then removes the cgroup and the state directory.
 pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
     if let Some(process) = state::open_process(record, procfs) {
-        end(&process)?;
+        end(record, &process, procfs)?;
     }
     remove_cgroup(record)?;
     directory.remove().map_err(Error::on("remove the state directory", record.id))
 }
 
-fn end<'a>(process: &state::Process) -> Result<'a, ()> {
+fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
     let sent = match &process.pidfd {
         Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL),
         None => task::kill_process(process.pid, task::Signal::KILL),
@@ -58,7 +58,7 @@ fn end<'a>(process: &state::Process) -> Result<'a, ()> {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(errno) => return Err(Error::errno("kill the container's first process", "", errno)),
     }
-    if signal::await_end(process, CGROUP_TIMEOUT_MS) { Ok(()) } else { Err(Error::said("container init still running")) }
+    if signal::await_end(record, process, procfs, CGROUP_TIMEOUT_MS) { Ok(()) } else { Err(Error::said("container init still running")) }
 }
 
 fn remove_cgroup<'a>(record: &Record<'a>) -> Result<'a, ()> {

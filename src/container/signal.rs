@@ -5,7 +5,7 @@ use super::state::{self, Directory, Record, Status};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
-use crate::sys::{self, AsFd, Errno, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
 /// `start`: gives the start to a created container.
 pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {
@@ -57,19 +57,25 @@ fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {
     }
 }
 
-/// Waits at most `timeout_ms` until a process has ended, without asking again and again where there is a handle to it.
-pub fn await_end(process: &state::Process, timeout_ms: u32) -> bool {
+/// Waits at most `timeout_ms` until the record's process has ended; asks again and again only where there is no handle to it.
+pub fn await_end(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>, timeout_ms: u32) -> bool {
+    const ASK_AGAIN_MS: u64 = 5;
     let deadline = task::now_ms() + u64::from(timeout_ms);
     loop {
         let left = deadline.saturating_sub(task::now_ms());
-        let slice = if process.pidfd.is_some() { left } else { left.min(10) };
-        let timeout = task::Timespec { tv_sec: (slice / 1000) as i64, tv_nsec: (slice % 1000 * 1_000_000) as _ };
         let ended = match &process.pidfd {
-            Some(pidfd) => task::poll(&mut [task::PollFd::new(pidfd, task::PollFlags::IN)], Some(&timeout)) == Ok(1),
-            None => task::test_kill_process(process.pid) == Err(Errno::SRCH) || (task::poll(&mut [], Some(&timeout)).is_err()),
+            Some(pidfd) => task::poll(&mut [task::PollFd::new(pidfd, task::PollFlags::IN)], Some(&milliseconds(left))) == Ok(1),
+            None => {
+                let _ = task::poll(&mut [], Some(&milliseconds(left.min(ASK_AGAIN_MS)))); // it only passes the time
+                !state::is_alive(record, procfs)
+            }
         };
         if ended || left == 0 {
             return ended;
         }
     }
+}
+
+fn milliseconds(count: u64) -> task::Timespec {
+    task::Timespec { tv_sec: (count / 1000) as i64, tv_nsec: (count % 1000 * 1_000_000) as _ }
 }

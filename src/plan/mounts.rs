@@ -225,6 +225,9 @@ impl<'a> Written<'a> {
                 only_procfs,
             });
         }
+        if is_path(mount.destination, "/proc") && mount.kind != "proc" {
+            return Err(Error::text("mounts", mount.destination, "cannot be mounted because it is not of type proc"));
+        }
         if matches!(mount.kind, "cgroup" | "cgroup2") {
             let Some(path) = facts.cgroup_mount else {
                 return Err(Error::text(

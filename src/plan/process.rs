@@ -64,6 +64,9 @@ pub struct Capabilities {
     pub ambient: u64,
 }
 
+/// What setresuid(2) takes as "do not change", -1: the process would stay root.
+const UNCHANGED: u32 = u32::MAX;
+
 /// `HOME=` and a path of /etc/passwd.
 const HOME_BYTES: usize = 1024;
 
@@ -72,6 +75,9 @@ pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Aren
     let program = *written.args.get(0).ok_or(Error::said("process.args: args must not be empty"))?;
     let environment = Environment::read(&written.env, arena)?;
     let user = &written.user;
+    if user.uid == UNCHANGED || user.gid == UNCHANGED || user.additional_gids.iter().any(|gid| *gid == UNCHANGED) {
+        return Err(Error::text("process.user", "", "4294967295 is no id: the kernel would leave what is"));
+    }
     Ok(Process {
         program: c_str(program, arena)?,
         argv: pointers(&written.args, arena)?,

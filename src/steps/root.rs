@@ -42,7 +42,6 @@ pub fn enter(stage: &mut Stage<'_, '_>) -> Done {
     } else {
         // pivot_root(2), notes: with both arguments `.` the old root ends up on top of the new one; taking it off leaves nothing of it.
         task::pivot_root(c".", c".").map_err(At::note(Note::Pivot))?;
-        sys::mount(c"", c".", c"", MS_REC | MS_SLAVE, c"").map_err(At::note(Note::Propagation))?;
         sys::unmount_detached(c".")?;
     }
     task::chdir(c"/")?;
