@@ -1,6 +1,6 @@
 //! `linux.devices`: the nodes to make. The rules on them are with the resources.
 
-use super::{At, Report, Shown, TOP};
+use super::{At, Report, TOP, error};
 use crate::names;
 use crate::spec::Linux;
 
@@ -9,13 +9,12 @@ const MAJOR_MAX: i64 = 0xfff;
 const MINOR_MAX: i64 = 0xf_ffff;
 
 pub(super) fn check(linux: &Linux<'_>, report: &mut Report<'_>) {
-    let top = TOP.key("linux");
+    let at = &TOP.key("linux");
     for (index, device) in linux.devices.iter().enumerate() {
-        let list = top.key("devices");
-        let at = &list.index(index);
-        report.absolute(&at.key("path"), device.path);
+        let at = &at.item("devices", index);
+        report.absolute(at, "path", device.path);
         if names::device_type(device.kind).is_none() {
-            report.error(&at.key("type"), format_args!("invalid device type \"{}\"", Shown(device.kind)));
+            report.say_of(at, error!("type", "invalid device type \"{}\""), device.kind);
         }
         if device.kind != "p" {
             numbers(device.major, device.minor, 0, at, report);
@@ -24,7 +23,8 @@ pub(super) fn check(linux: &Linux<'_>, report: &mut Report<'_>) {
 }
 
 /// Numbers of a device; in a rule `least` is -1, which means any.
+#[inline(never)]
 pub(super) fn numbers(major: i64, minor: i64, least: i64, at: &At<'_>, report: &mut Report<'_>) {
-    report.within(&at.key("major"), major, least, MAJOR_MAX);
-    report.within(&at.key("minor"), minor, least, MINOR_MAX);
+    report.within(at, "major", major, least, MAJOR_MAX);
+    report.within(at, "minor", minor, least, MINOR_MAX);
 }

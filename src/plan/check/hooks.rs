@@ -1,36 +1,29 @@
 //! `hooks`: the programs to run.
 
-use super::{At, Report, TOP};
+use super::{Report, TOP, error};
+use crate::mem::List;
 use crate::spec::{Config, Hook};
 
 pub(super) fn check(config: &Config<'_>, report: &mut Report<'_>) {
     let Some(hooks) = &config.hooks else { return };
-    let kinds = [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ];
-    let top = TOP.key("hooks");
-    for (key, list) in kinds {
-        let list_at = top.key(key);
-        for (index, hook) in list.iter().enumerate() {
-            check_hook(hook, &list_at.index(index), report);
-        }
-    }
+    programs("prestart", &hooks.prestart, report);
+    programs("createRuntime", &hooks.create_runtime, report);
+    programs("createContainer", &hooks.create_container, report);
+    programs("startContainer", &hooks.start_container, report);
+    programs("poststart", &hooks.poststart, report);
+    programs("poststop", &hooks.poststop, report);
 }
 
-fn check_hook(hook: &Hook<'_>, at: &At<'_>, report: &mut Report<'_>) {
-    report.absolute(&at.key("path"), hook.path);
-    for (index, argument) in hook.args.iter().enumerate() {
-        report.no_nul(&at.key("args").index(index), argument);
-    }
-    for (index, variable) in hook.env.iter().enumerate() {
-        report.environment(&at.key("env").index(index), variable);
-    }
-    if let Some(timeout) = hook.timeout.filter(|timeout| *timeout <= 0) {
-        report.error(&at.key("timeout"), format_args!("{timeout} is not greater than zero"));
+#[inline(never)]
+fn programs(key: &str, list: &List<'_, Hook<'_>>, report: &mut Report<'_>) {
+    let top = TOP.key("hooks");
+    for (index, hook) in list.iter().enumerate() {
+        let at = &top.item(key, index);
+        report.absolute(at, "path", hook.path);
+        report.each_without_nul(at, "args", &hook.args);
+        report.environment(at, &hook.env);
+        if let Some(timeout) = hook.timeout.filter(|timeout| *timeout <= 0) {
+            report.say_number(at, error!("timeout", "{} is not greater than zero"), timeout);
+        }
     }
 }

@@ -1,52 +1,65 @@
 //! `linux.uidMappings` and `linux.gidMappings`: the ids of a user namespace.
 
 use super::namespaces::Namespaces;
-use super::{At, Report, TOP};
+use super::{At, Report, Rule, TOP, error, warning};
 use crate::mem::List;
 use crate::names::Namespace;
 use crate::spec::{IdMapping, Linux};
 
-/// The most lines that the kernel takes (user_namespaces(7)); it also bounds the comparison of each with each.
+type Mappings<'a> = List<'a, IdMapping>;
+
+/// The most lines that the kernel takes (user_namespaces(7)); this also bounds the comparison of each with each.
 const MOST: usize = 340;
 
 pub(super) fn check(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
-    let top = TOP.key("linux");
-    let kinds = [("uidMappings", &linux.uid_mappings, "uid", "user"), ("gidMappings", &linux.gid_mappings, "gid", "group")];
-    for (key, mappings, id, owner) in kinds {
-        let at = &top.key(key);
-        if namespaces.is_new(Namespace::User) {
-            if mappings.is_empty() {
-                report.error(at, format_args!("user namespaces enabled, but no {id} mappings found"));
-            } else if !is_mapped(mappings, 0) {
-                report.error(at, format_args!("user namespaces enabled, but no {owner} mapping found for {id} 0"));
-            }
-        } else if mappings.is_empty() {
-            continue;
-        } else if namespaces.is_joined(Namespace::User) {
-            report
-                .warning(at, format_args!("both a userns path to join and a mapping: the path's mappings count, you may only provide one"));
-        } else {
-            report.error(at, format_args!("user namespace mappings specified, but user namespace isn't enabled in the config"));
+    let at = &TOP.key("linux");
+    let uid = [
+        error!("", "user namespaces enabled, but no uid mappings found"),
+        error!("", "user namespaces enabled, but no user mapping found for uid 0"),
+    ];
+    let gid = [
+        error!("", "user namespaces enabled, but no gid mappings found"),
+        error!("", "user namespaces enabled, but no group mapping found for gid 0"),
+    ];
+    presence(&linux.uid_mappings, uid, namespaces, &at.key("uidMappings"), report);
+    presence(&linux.gid_mappings, gid, namespaces, &at.key("gidMappings"), report);
+}
+
+fn presence(mappings: &Mappings<'_>, missing: [&'static Rule; 2], namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
+    if namespaces.is_new(Namespace::User) {
+        if mappings.is_empty() {
+            report.say(at, missing[0]);
+        } else if !is_mapped(mappings, 0) {
+            report.say(at, missing[1]);
         }
-        ranges(mappings, at, report);
+    } else if !mappings.is_empty() {
+        report.say(
+            at,
+            match namespaces.is_joined(Namespace::User) {
+                true => warning!("", "both a userns path to join and a mapping: the path's mappings count, you may only provide one"),
+                false => error!("", "user namespace mappings specified, but user namespace isn't enabled in the config"),
+            },
+        );
     }
+    ranges(mappings, at, report);
 }
 
 /// What the kernel wants of the ranges, here and in idmapped mounts.
-pub(super) fn ranges(mappings: &List<'_, IdMapping>, at: &At<'_>, report: &mut Report<'_>) {
+#[inline(never)]
+pub(super) fn ranges(mappings: &Mappings<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if mappings.len() > MOST {
-        return report.error(at, format_args!("{} ranges; the kernel takes at most {MOST}", mappings.len()));
+        return report.say(at, error!("", "the kernel takes at most 340 ranges"));
     }
     for (index, mapping) in mappings.iter().enumerate() {
-        let at = &at.index(index);
-        let fits = |first: u32| mapping.size.checked_sub(1).is_some_and(|more| first.checked_add(more).is_some());
+        let at = &at.item("", index);
+        let ends = |first: u32| u64::from(first) + u64::from(mapping.size);
         if mapping.size == 0 {
-            report.error(&at.key("size"), format_args!("must not be 0"));
-        } else if !fits(mapping.container_id) || !fits(mapping.host_id) {
-            report.error(&at.key("size"), format_args!("{} ids from there on are more than there are", mapping.size));
+            report.say(at, error!("size", "must not be 0"));
+        } else if ends(mapping.container_id.max(mapping.host_id)) > 1 << 32 {
+            report.say(at, error!("size", "reaches beyond the last id"));
         }
-        if let Some(other) = mappings.iter().take(index).position(|other| overlap(mapping, other)) {
-            report.error(at, format_args!("overlaps with range {other}"));
+        if mappings.iter().take(index).any(|other| overlap(mapping, other)) {
+            report.say(at, error!("", "overlaps with a range before"));
         }
     }
 }
@@ -59,14 +72,15 @@ fn overlap(a: &IdMapping, b: &IdMapping) -> bool {
     meet(a.container_id, b.container_id) || meet(a.host_id, b.host_id)
 }
 
-fn is_mapped(mappings: &List<'_, IdMapping>, id: u32) -> bool {
+fn is_mapped(mappings: &Mappings<'_>, id: u32) -> bool {
     mappings.iter().any(|mapping| id.checked_sub(mapping.container_id).is_some_and(|offset| offset < mapping.size))
 }
 
 /// The kernel refuses an id that has no meaning outside the user namespace.
-pub(super) fn mapped(mappings: &List<'_, IdMapping>, id: u32, at: &At<'_>, report: &mut Report<'_>) {
+#[inline(never)]
+pub(super) fn mapped(mappings: &Mappings<'_>, id: u32, at: &At<'_>, report: &mut Report<'_>) {
     // Without any mapping, and with too many, that is the problem to be told.
     if (1..=MOST).contains(&mappings.len()) && !is_mapped(mappings, id) {
-        report.error(at, format_args!("{id} is not mapped in the user namespace"));
+        report.say_number(at, error!("", "{} is not mapped in the user namespace"), id.into());
     }
 }

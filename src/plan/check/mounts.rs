@@ -1,7 +1,6 @@
 //! `mounts`, and the paths that are masked or made read-only.
 
-use super::{At, Namespaces, Report, Shown, TOP, id_maps};
-use crate::mem::List;
+use super::{At, Namespaces, Report, TOP, error, id_maps, warning};
 use crate::names::{self, MountOption, Namespace};
 use crate::spec::{Config, Linux, Mount};
 
@@ -9,8 +8,7 @@ const PROPAGATIONS: [&str; 8] = ["private", "rprivate", "slave", "rslave", "shar
 
 pub(super) fn check(config: &Config<'_>, linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
     for (index, mount) in config.mounts.iter().enumerate() {
-        let list = TOP.key("mounts");
-        let at = &list.index(index);
+        let at = &TOP.item("mounts", index);
         let options = Options::new(mount);
         destination(mount, at, report);
         source(mount, &options, at, report);
@@ -41,33 +39,30 @@ impl Options {
 }
 
 fn destination(mount: &Mount<'_>, at: &At<'_>, report: &mut Report<'_>) {
-    let at = &at.key("destination");
     if mount.destination.is_empty() {
-        report.error(at, format_args!("must not be empty"));
+        report.say(at, error!("destination", "must not be empty"));
     } else if !mount.destination.starts_with('/') {
-        report.warning(at, format_args!("relative destination path is **deprecated**, using it as relative to /"));
+        report.say(at, warning!("destination", "relative destination path is **deprecated**, using it as relative to /"));
     }
-    report.no_nul(at, mount.destination);
+    report.no_nul(at, "destination", mount.destination);
 }
 
 fn source(mount: &Mount<'_>, options: &Options, at: &At<'_>, report: &mut Report<'_>) {
-    report.no_nul(&at.key("source"), mount.source);
-    report.no_nul(&at.key("type"), mount.kind);
-    for (index, option) in mount.options.iter().enumerate() {
-        report.no_nul(&at.key("options").index(index), option);
-    }
+    report.no_nul(at, "source", mount.source);
+    report.no_nul(at, "type", mount.kind);
+    report.each_without_nul(at, "options", &mount.options);
     if options.is_bind {
         if mount.source.is_empty() {
-            report.error(&at.key("source"), format_args!("a bind mount needs a source"));
+            report.say(at, error!("source", "a bind mount needs a source"));
         }
         if let Some(index) = options.first_data {
-            let at = &at.key("options");
-            report.error(&at.index(index), format_args!("bind mounts cannot have any filesystem-specific options applied"));
+            let at = &at.item("options", index);
+            report.say(at, error!("", "bind mounts cannot have any filesystem-specific options applied"));
         }
     } else if mount.kind.is_empty() && !options.is_remount {
-        report.error(&at.key("type"), format_args!("must not be empty unless an option is bind or rbind"));
+        report.say(at, error!("type", "must not be empty unless an option is bind or rbind"));
     } else if mount.kind == "bind" {
-        report.warning(&at.key("type"), format_args!("bind is no type of file system; an option must be bind or rbind"));
+        report.say(at, warning!("type", "bind is no type of file system; an option must be bind or rbind"));
     }
 }
 
@@ -79,10 +74,10 @@ fn id_mapping(mount: &Mount<'_>, options: &Options, linux: &Linux<'_>, namespace
     }
     let is_inherited = namespaces.is_joined(Namespace::User) || !linux.uid_mappings.is_empty() && !linux.gid_mappings.is_empty();
     if !options.is_bind {
-        report.error(at, format_args!("id-mapped mounts are only supported for bind-mounts"));
+        report.say(at, error!("", "id-mapped mounts are only supported for bind-mounts"));
     }
     if uids.is_empty() != gids.is_empty() || !is_given && !is_inherited {
-        report.error(at, format_args!("id-mapped mounts must have both uid and gid mappings specified"));
+        report.say(at, error!("", "id-mapped mounts must have both uid and gid mappings specified"));
     }
     id_maps::ranges(uids, &at.key("uidMappings"), report);
     id_maps::ranges(gids, &at.key("gidMappings"), report);
@@ -94,11 +89,13 @@ fn owners(mount: &Mount<'_>, linux: &Linux<'_>, namespaces: &Namespaces, at: &At
         return;
     }
     for (index, option) in mount.options.iter().enumerate() {
-        let (list, (key, id)) = (at.key("options"), option.split_once('=').unwrap_or_default());
-        match (key, id.parse()) {
-            ("uid", Ok(uid)) => id_maps::mapped(&linux.uid_mappings, uid, &list.index(index), report),
-            ("gid", Ok(gid)) => id_maps::mapped(&linux.gid_mappings, gid, &list.index(index), report),
-            _ => {}
+        let (mappings, id) = match (option.strip_prefix("uid="), option.strip_prefix("gid=")) {
+            (Some(uid), _) => (&linux.uid_mappings, uid),
+            (_, Some(gid)) => (&linux.gid_mappings, gid),
+            _ => continue,
+        };
+        if let Ok(id) = id.parse() {
+            id_maps::mapped(mappings, id, &at.item("options", index), report);
         }
     }
 }
@@ -106,18 +103,11 @@ fn owners(mount: &Mount<'_>, linux: &Linux<'_>, namespaces: &Namespaces, at: &At
 /// The root's propagation, and the paths to hide and to protect.
 pub(super) fn paths(linux: &Linux<'_>, report: &mut Report<'_>) {
     let at = &TOP.key("linux");
-    let propagation = linux.rootfs_propagation;
-    if !propagation.is_empty() && !PROPAGATIONS.contains(&propagation) {
-        let at = &at.key("rootfsPropagation");
-        report.error(at, format_args!("rootfsPropagation={} is not supported", Shown(propagation)));
+    if !linux.rootfs_propagation.is_empty() {
+        let rule = error!("rootfsPropagation", "rootfsPropagation={} is not supported");
+        report.known(at, rule, &PROPAGATIONS, linux.rootfs_propagation);
     }
-    absolute(&linux.masked_paths, &at.key("maskedPaths"), report);
-    absolute(&linux.readonly_paths, &at.key("readonlyPaths"), report);
-    report.no_nul(&at.key("mountLabel"), linux.mount_label);
-}
-
-fn absolute(paths: &List<'_, &str>, at: &At<'_>, report: &mut Report<'_>) {
-    for (index, path) in paths.iter().enumerate() {
-        report.absolute(&at.index(index), path);
-    }
+    report.each_absolute(at, "maskedPaths", &linux.masked_paths);
+    report.each_absolute(at, "readonlyPaths", &linux.readonly_paths);
+    report.no_nul(at, "mountLabel", linux.mount_label);
 }

@@ -1,6 +1,6 @@
 //! `linux.namespaces`, and what makes sense only in a namespace of the container's own.
 
-use super::{Report, Shown, TOP};
+use super::{At, Report, TOP, error, warning};
 use crate::mem::List;
 use crate::names::{Namespace as Kind, namespace};
 use crate::spec::{Config, Linux, Namespace};
@@ -45,64 +45,66 @@ fn bit(kind: Kind) -> u8 {
 }
 
 pub(super) fn check(config: &Config<'_>, linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
-    list(&linux.namespaces, report);
-    names(config, namespaces, report);
     let at = &TOP.key("linux");
+    list(linux, at, report);
+    name("hostname", config.hostname, namespaces, report);
+    name("domainname", config.domainname, namespaces, report);
     if !namespaces.has(Kind::Mount) {
-        let paths = [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)];
-        for (key, _) in paths.iter().filter(|(_, list)| !list.is_empty()) {
-            report.error(&at.key(key), format_args!("unable to restrict sys entries without a private MNT namespace"));
+        if !linux.masked_paths.is_empty() {
+            report.say(at, error!("maskedPaths", "unable to restrict sys entries without a private MNT namespace"));
         }
-        report.warning(&at.key("namespaces"), format_args!("without a mount namespace the container mounts into the host's"));
+        if !linux.readonly_paths.is_empty() {
+            report.say(at, error!("readonlyPaths", "unable to restrict sys entries without a private MNT namespace"));
+        }
+        report.say(at, warning!("namespaces", "without a mount namespace the container mounts into the host's"));
     }
-    time(linux, namespaces, report);
+    time(linux, namespaces, at, report);
 }
 
-fn list(list: &List<'_, Namespace<'_>>, report: &mut Report<'_>) {
+fn list(linux: &Linux<'_>, at: &At<'_>, report: &mut Report<'_>) {
     let mut seen = 0;
-    for (index, space) in list.iter().enumerate() {
-        let (linux, bit) = (TOP.key("linux"), namespace(space.kind).map_or(0, bit));
-        let list = linux.key("namespaces");
-        let at = &list.index(index);
+    for (index, space) in linux.namespaces.iter().enumerate() {
+        let (at, bit) = (&at.item("namespaces", index), namespace(space.kind).map_or(0, bit));
         if bit == 0 {
-            report.error(&at.key("type"), format_args!("namespace \"{}\" does not exist", Shown(space.kind)));
+            report.say_of(at, error!("type", "namespace \"{}\" does not exist"), space.kind);
         }
         if seen & bit != 0 {
-            report.error(&at.key("type"), format_args!("malformed spec file: duplicated ns \"{}\"", space.kind));
+            report.say_of(at, error!("type", "malformed spec file: duplicated ns \"{}\""), space.kind);
         }
         seen |= bit;
         if !space.path.is_empty() {
-            report.absolute(&at.key("path"), space.path);
+            report.absolute(at, "path", space.path);
         }
     }
 }
 
-fn names(config: &Config<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
-    for (key, name) in [("hostname", config.hostname), ("domainname", config.domainname)] {
-        let at = &TOP.key(key);
-        if !name.is_empty() && !namespaces.has(Kind::Uts) {
-            report.error(at, format_args!("unable to set {key} without a private UTS namespace"));
-        }
-        if name.len() > NAME_MAX {
-            report.error(at, format_args!("longer than {NAME_MAX} bytes"));
-        }
-        report.no_nul(at, name);
+fn name(key: &str, name: &str, namespaces: &Namespaces, report: &mut Report<'_>) {
+    let at = &TOP.key(key);
+    if !name.is_empty() && !namespaces.has(Kind::Uts) {
+        report.say_of(at, error!("", "unable to set {} without a private UTS namespace"), key);
     }
+    if name.len() > NAME_MAX {
+        report.say(at, error!("", "longer than 64 bytes"));
+    }
+    report.no_nul(at, "", name);
 }
 
-fn time(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
-    let top = TOP.key("linux");
-    let at = &top.key("timeOffsets");
-    if !linux.time_offsets.is_empty() && namespaces.is_joined(Kind::Time) {
-        report.error(at, format_args!("time namespace offsets specified, but the time namespace is joined, not created"));
-    } else if !linux.time_offsets.is_empty() && !namespaces.has(Kind::Time) {
-        report.error(at, format_args!("time namespace offsets specified, but time namespace isn't enabled in the config"));
+fn time(linux: &Linux<'_>, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
+    let at = &at.key("timeOffsets");
+    if !linux.time_offsets.is_empty() && !namespaces.is_new(Kind::Time) {
+        report.say(
+            at,
+            match namespaces.is_joined(Kind::Time) {
+                true => error!("", "time namespace offsets specified, but the time namespace is joined, not created"),
+                false => error!("", "time namespace offsets specified, but time namespace isn't enabled in the config"),
+            },
+        );
     }
     for entry in &linux.time_offsets {
         let at = &at.key(entry.key);
         if !matches!(entry.key, "monotonic" | "boottime") {
-            report.error(at, format_args!("unknown clock; there are monotonic and boottime"));
+            report.say(at, error!("", "unknown clock; there are monotonic and boottime"));
         }
-        report.within(&at.key("nanosecs"), entry.value.nanosecs, 0, 999_999_999);
+        report.within(at, "nanosecs", entry.value.nanosecs.into(), 0, 999_999_999);
     }
 }

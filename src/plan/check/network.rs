@@ -1,7 +1,7 @@
 //! `linux.netDevices`: the network devices that move into the container.
 
 use super::namespaces::Namespaces;
-use super::{At, Report, Shown, TOP};
+use super::{At, Report, TOP, error, has};
 use crate::mem::{Arena, Keys};
 use crate::names::Namespace;
 use crate::spec::{Entry, Linux, NetDevice};
@@ -13,7 +13,7 @@ pub(super) fn check<'a>(linux: &Linux<'a>, namespaces: &Namespaces, arena: &Aren
     let top = TOP.key("linux");
     let at = &top.key("netDevices");
     if !linux.net_devices.is_empty() && !namespaces.has(Namespace::Network) {
-        report.error(at, format_args!("unable to move network devices without a private NET namespace"));
+        report.say(at, error!("", "unable to move network devices without a private NET namespace"));
     }
     let names = Keys::default();
     for (index, entry) in linux.net_devices.iter().enumerate() {
@@ -24,10 +24,8 @@ pub(super) fn check<'a>(linux: &Linux<'a>, namespaces: &Namespaces, arena: &Aren
         }
         match names.insert(arena, inside(entry), index) {
             Ok(None) => {}
-            Ok(Some(_)) => {
-                report.error(&at.key("name"), format_args!("two devices cannot both be {} in the container", Shown(inside(entry))));
-            }
-            Err(_) => return report.error(at, format_args!("too many devices")),
+            Ok(Some(_)) => report.say_of(at, error!("name", "two devices cannot both be {} in the container"), inside(entry)),
+            Err(_) => return report.say(at, error!("", "too many devices")),
         }
     }
 }
@@ -37,9 +35,10 @@ fn inside<'a>(entry: &Entry<'a, NetDevice<'a>>) -> &'a str {
 }
 
 /// The kernel's rule (dev_valid_name).
+#[inline(never)]
 fn name(name: &str, at: &At<'_>, report: &mut Report<'_>) {
-    let is_odd = |character: char| matches!(character, '/' | ':' | '\0') || character.is_ascii_whitespace() || character == '\x0b';
-    if name.is_empty() || name.len() > NAME_MAX || matches!(name, "." | "..") || name.contains(is_odd) {
-        report.error(at, format_args!("invalid network device name \"{}\"", Shown(name)));
+    let is_path = matches!(name, "" | "." | "..");
+    if is_path || name.len() > NAME_MAX || has(name, b"/: \t\n\x0b\x0c\r\0") {
+        report.say_of(at, error!("", "invalid network device name \"{}\""), name);
     }
 }

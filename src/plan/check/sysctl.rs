@@ -1,9 +1,7 @@
 //! `linux.sysctl`: only what belongs to a namespace of the container may be set.
 
-use core::fmt::{self, Write};
-
 use super::namespaces::Namespaces;
-use super::{At, Report, Shown, TOP};
+use super::{Report, Rule, TOP, Value, error};
 use crate::names::Namespace;
 use crate::spec::Linux;
 
@@ -21,82 +19,79 @@ const IPC: [&str; 8] = [
 
 pub(super) fn check(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
     let top = TOP.key("linux");
+    let at = &top.key("sysctl");
     for entry in &linux.sysctl {
-        let (list, name) = (top.key("sysctl"), Dotted(entry.key));
-        let at = &list.key(entry.key);
-        if name.is_path() {
-            namespaced(&name, namespaces, at, report);
-        } else {
-            report.error(at, format_args!("sysctl \"{name}\" is not a valid name"));
+        let at = &at.key(entry.key);
+        if let Some(rule) = broken(&Dotted::new(entry.key), namespaces) {
+            report.say_all(at, rule, &[Value::Sysctl(entry.key)]);
         }
-        report.no_nul(at, entry.value);
+        report.no_nul(at, "", entry.value);
     }
 }
 
-fn namespaced(name: &Dotted<'_>, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
-    let is_ipc = IPC.iter().any(|known| name.is(known)) || name.is_below("fs.mqueue.");
-    if is_ipc {
-        if !namespaces.has(Namespace::Ipc) {
-            report.error(at, format_args!("sysctl \"{name}\" is not allowed in the hosts ipc namespace"));
-        }
-    } else if name.is_below("net.") {
-        if !namespaces.has(Namespace::Network) {
-            report.error(at, format_args!("sysctl \"{name}\" not allowed in host network namespace"));
-        }
-    } else if namespaces.has(Namespace::Uts) && name.is("kernel.hostname") {
-        report.error(at, format_args!("sysctl \"{name}\" is not allowed as it conflicts with the OCI \"hostname\" field"));
-    } else {
-        let is_own =
-            namespaces.has(Namespace::Uts) && name.is("kernel.domainname") || namespaces.has(Namespace::User) && name.is_below("user.");
-        if !is_own {
-            report.error(at, format_args!("sysctl \"{name}\" is not in a separate kernel namespace"));
-        }
+fn broken(name: &Dotted<'_>, namespaces: &Namespaces) -> Option<&'static Rule> {
+    let has = |kind| namespaces.has(kind);
+    if !name.is_path() {
+        return Some(error!("", "sysctl \"{}\" is not a valid name"));
     }
+    if name.is_below("fs.mqueue.") || IPC.iter().any(|known| name.is(known)) {
+        return (!has(Namespace::Ipc)).then_some(error!("", "sysctl \"{}\" is not allowed in the hosts ipc namespace"));
+    }
+    if name.is_below("net.") {
+        return (!has(Namespace::Network)).then_some(error!("", "sysctl \"{}\" not allowed in host network namespace"));
+    }
+    if has(Namespace::Uts) && name.is("kernel.hostname") {
+        return Some(error!("", "sysctl \"{}\" is not allowed as it conflicts with the OCI \"hostname\" field"));
+    }
+    let is_own = has(Namespace::Uts) && name.is("kernel.domainname") || has(Namespace::User) && name.is_below("user.");
+    (!is_own).then_some(error!("", "sysctl \"{}\" is not in a separate kernel namespace"))
 }
 
 /// A name with dots between its parts. If the first separator was a slash, slashes and dots change places (sysctl.d(5)), so that
 /// `net/ipv4/conf/eno2.100` is `net.ipv4.conf.eno2/100`: without memory of its own, since most names need no change.
-struct Dotted<'p>(&'p str);
+pub(super) struct Dotted<'p> {
+    name: &'p str,
+    is_swapped: bool,
+}
 
-impl Dotted<'_> {
-    fn characters(&self) -> impl Iterator<Item = char> {
-        let is_swapped = self.0.chars().find(|character| matches!(character, '.' | '/')) == Some('/');
-        self.0.chars().map(move |character| match character {
-            '.' if is_swapped => '/',
-            '/' if is_swapped => '.',
+impl<'p> Dotted<'p> {
+    pub(super) fn new(name: &'p str) -> Self {
+        let separator = name.bytes().find(|byte| matches!(byte, b'.' | b'/'));
+        Dotted { name, is_swapped: separator == Some(b'/') }
+    }
+
+    /// What stands for this character of the name as it is written.
+    pub(super) fn character(&self, written: char) -> char {
+        match written {
+            '.' if self.is_swapped => '/',
+            '/' if self.is_swapped => '.',
             other => other,
-        })
+        }
     }
 
     fn is(&self, name: &str) -> bool {
-        self.characters().eq(name.chars())
+        self.name.len() == name.len() && self.starts(name)
     }
 
     fn is_below(&self, start: &str) -> bool {
-        let mut characters = self.characters();
-        start.chars().all(|expected| characters.next() == Some(expected)) && characters.next().is_some()
+        self.name.len() > start.len() && self.starts(start)
+    }
+
+    fn starts(&self, start: &str) -> bool {
+        self.name.chars().zip(start.chars()).all(|(written, expected)| self.character(written) == expected)
     }
 
     /// Whether no part would be nothing, `.` or `..` in the path of its file: that would be a way out of the namespace's part of it.
     fn is_path(&self) -> bool {
-        let (mut length, mut has_name) = (0, false);
-        for character in self.characters().chain(['.']) {
-            match character {
-                '.' if !has_name || length == 0 => return false,
-                '.' => (length, has_name) = (0, false),
+        let mut has_name = false;
+        for character in self.name.chars() {
+            match self.character(character) {
+                '.' if !has_name => return false,
+                '.' => has_name = false,
                 '\0' => return false,
-                other => (length, has_name) = (length + 1, has_name || other != '/'),
+                other => has_name |= other != '/',
             }
         }
-        true
-    }
-}
-
-impl fmt::Display for Dotted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.characters().try_for_each(|character| match character {
-            ' '.. => f.write_char(character),
-            _ => write!(f, "{}", Shown(character.encode_utf8(&mut [0; 4]))),
-        })
+        has_name
     }
 }
