@@ -127,16 +127,16 @@ fn make_plan<'a>(
 
 /// The first error that `check` finds; its warnings go to the log.
 fn first_problem(bundle: &Bundle, log: &Log) -> Result<'static, ()> {
-    let mut first = None;
+    let mut first = Ok(());
     plan::check::check(&bundle.config, &bundle.arena, &mut |problem| match problem.severity {
-        plan::check::Severity::Error if first.is_none() => first = Some(problem),
+        plan::check::Severity::Error if first.is_ok() => {
+            let said = bundle.arena.format(format_args!("{problem}"));
+            first = Err(said.map_or_else(Error::from, Error::said));
+        }
         plan::check::Severity::Error => {}
         plan::check::Severity::Warning => log.warning(format_args!("{problem}")),
     });
-    match first {
-        Some(problem) => Err(Error::said(bundle.arena.format(format_args!("{problem}"))?)),
-        None => Ok(()),
-    }
+    first
 }
 
 /// Both texts are runc's, word for word: callers know them.

@@ -2,7 +2,7 @@
 
 use crate::mem::{Arena, Full, Keys, List};
 
-/// Where one JSON value goes. To ask for a slot empties it: of two keys of the same name the last counts, wholly.
+/// Where one JSON value goes.
 pub enum Slot<'s, 'a> {
     /// `true` or `false`.
     Bool(&'s mut bool),
@@ -26,13 +26,11 @@ pub enum Slot<'s, 'a> {
 
 /// A value that can be read.
 pub trait Field<'a> {
-    /// Empties the value and says how to fill it.
+    /// Says how to fill the value, which is absent so far.
     fn slot(&mut self) -> Slot<'_, 'a>;
 
-    /// Makes it absent, which is what `null` means.
-    fn clear(&mut self) {
-        let _ = self.slot();
-    }
+    /// Makes it absent: for `null`, and for a key that comes again, since the last one counts wholly.
+    fn clear(&mut self);
 }
 
 /// An object with known fields.
@@ -42,6 +40,15 @@ pub trait Object<'a> {
 
     /// The field whose key is `names()[index]`.
     fn field(&mut self, index: usize) -> Option<&mut dyn Field<'a>>;
+}
+
+/// Makes every field of an object absent.
+pub fn clear<'a>(object: &mut dyn Object<'a>) {
+    for index in 0..object.names().len() {
+        if let Some(field) = object.field(index) {
+            field.clear();
+        }
+    }
 }
 
 /// Reads one value into the field; false if there was none, or none that fits.
@@ -75,8 +82,11 @@ macro_rules! scalars {
     ($($type:ty => $slot:ident),*) => {$(
         impl<'a> Field<'a> for $type {
             fn slot(&mut self) -> Slot<'_, 'a> {
-                *self = Default::default();
                 Slot::$slot(self)
+            }
+
+            fn clear(&mut self) {
+                *self = Default::default();
             }
         }
     )*};
@@ -173,8 +183,11 @@ macro_rules! object {
 
         impl<'a> $crate::json::Field<'a> for $name $(<$life>)? {
             fn slot(&mut self) -> $crate::json::Slot<'_, 'a> {
-                *self = Default::default();
                 $crate::json::Slot::Object(self)
+            }
+
+            fn clear(&mut self) {
+                $crate::json::clear(self);
             }
         }
     };

@@ -15,7 +15,7 @@ mod tests;
 
 pub use error::{Error, Note, Notes, Oddity, Wanted, What};
 pub(crate) use field::object;
-pub use field::{Elements, Entries, Entry, Field, Fill, Object, Slot};
+pub use field::{Elements, Entries, Entry, Field, Fill, Object, Slot, clear};
 pub use place::{Path, Place};
 pub use read::read;
 pub use scan::DEPTH;

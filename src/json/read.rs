@@ -212,6 +212,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a, dyn Object<'a> + '_> {
             };
             if seen & 1 << index != 0 {
                 reader.notes.add(Oddity::Duplicate, at);
+                field.clear();
             }
             seen |= 1 << index;
             map.next_value_seed(Value { to: field, reader }).inspect_err(|_| reader.failed_at_key(at))?;

@@ -204,7 +204,7 @@ impl<'a> Scan<'a> {
         let _ = self.takes(b"-");
         if self.takes(b"0") {
             if self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
-                return self.fault(What::Said("a number must not begin with 0"));
+                return Err(Fault { at: self.at - 1, what: What::Said("a number must not begin with 0") });
             }
         } else {
             self.digits()?;

@@ -238,7 +238,7 @@ fn syntax_errors_say_what_was_expected_and_where() {
         ("\u{feff}{}", "expected a value, found U+FEFF (line 1, column 1)"),
         (r#"{"x": tr@sh}"#, "x: expected a value, found 'tr' (line 1, column 7)"),
         (r#"{"x": nulls}"#, "x: expected a value, found 'nulls' (line 1, column 7)"),
-        (r#"{"x": [01]}"#, "x[0]: a number must not begin with 0 (line 1, column 9)"),
+        (r#"{"x": [01]}"#, "x[0]: a number must not begin with 0 (line 1, column 8)"),
         (r#"{"x": +1}"#, "x: expected a value, found '+1' (line 1, column 7)"),
         (r#"{"x": -}"#, "x: expected a digit, found '}' (line 1, column 8)"),
         (r#"{"x": 1.}"#, "x: expected a digit, found '}' (line 1, column 9)"),

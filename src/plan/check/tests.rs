@@ -1,0 +1,140 @@
+//! Configs in, problems out: the cases are tests/configs/broken.txt.
+
+use core::mem::MaybeUninit;
+use std::time::Instant;
+
+use tinyjson::JsonValue;
+
+use super::*;
+use crate::{json, spec};
+
+const DEFAULT: &str = include_str!("../../../tests/configs/good/default.json");
+const BROKEN: &str = include_str!("../../../tests/configs/broken.txt");
+
+/// Everything that is said about the text of a config.json.
+fn problems(text: &str) -> Vec<String> {
+    let mut room = vec![MaybeUninit::uninit(); spec::arena_bytes(text.len())];
+    let arena = Arena::new(&mut room);
+    match json::read::<Config<'_>>(text.as_bytes(), &arena) {
+        Err(error) => vec![format!("error: {error}")],
+        Ok((config, notes)) => {
+            let mut found: Vec<_> = notes.iter().map(|note| format!("warning: {note}")).collect();
+            check(&config, &arena, &mut |problem| {
+                let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
+                found.push(format!("{severity}: {problem}"));
+            });
+            found
+        }
+    }
+}
+
+/// What the first lines of a case make: a whole config, or the default one changed.
+fn config_of(lines: &[&str]) -> String {
+    if lines[0].starts_with(['{', '[']) {
+        // As in a file, the last line ends too.
+        return lines.join("\n") + "\n";
+    }
+    let mut config: JsonValue = DEFAULT.parse().unwrap();
+    for line in lines {
+        match line.strip_prefix("- ") {
+            Some(path) => remove(&mut config, path),
+            None => {
+                let (path, value) = line.split_once(" = ").unwrap();
+                *place(&mut config, path) = value.parse().unwrap_or_else(|why| panic!("{line}: {why}"));
+            }
+        }
+    }
+    config.stringify().unwrap()
+}
+
+fn remove(config: &mut JsonValue, path: &str) {
+    let (above, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let JsonValue::Object(object) = place(config, above) else { panic!("{path}") };
+    assert!(object.remove(key).is_some(), "{path}");
+}
+
+fn place<'v>(config: &'v mut JsonValue, path: &str) -> &'v mut JsonValue {
+    let mut value = config;
+    for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
+        value = match (part.strip_suffix(']'), value) {
+            (Some("+"), JsonValue::Array(list)) => {
+                list.push(JsonValue::Null);
+                list.last_mut().unwrap()
+            }
+            (Some(index), JsonValue::Array(list)) => {
+                let index: usize = index.parse().unwrap();
+                list.resize(list.len().max(index + 1), JsonValue::Null);
+                &mut list[index]
+            }
+            (None, JsonValue::Object(object)) => object.entry(part.to_string()).or_insert(JsonValue::Null),
+            _ => panic!("{path}"),
+        };
+    }
+    value
+}
+
+#[test]
+fn every_broken_config_is_told_exactly() {
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for case in BROKEN.split("\n\n") {
+        let lines: Vec<_> = case.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+        let Some(first) = lines.iter().position(|line| line.starts_with("  ")) else { continue };
+        let found = problems(&config_of(&lines[..first]));
+        let expected: Vec<_> = lines[first..].iter().map(|line| line.trim_start()).collect();
+        count += 1;
+        if found != expected {
+            wrong.push(format!("{}\n  {}", lines[..first].join("\n"), found.join("\n  ")));
+        }
+    }
+    assert!(wrong.is_empty(), "not as expected, but:\n\n{}\n", wrong.join("\n\n"));
+    assert!(count >= 150, "only {count} cases were found");
+}
+
+#[test]
+fn good_configs_have_no_problems() {
+    for (name, text) in [
+        ("default", DEFAULT),
+        ("docker", include_str!("../../../tests/configs/good/docker.json")),
+        ("containerd", include_str!("../../../tests/configs/good/containerd.json")),
+        ("kubernetes", include_str!("../../../tests/configs/good/kubernetes.json")),
+    ] {
+        assert_eq!(problems(text), [""; 0], "{name}");
+    }
+    let specification = include_str!("../../../tests/configs/good/specification.json");
+    assert_eq!(problems(specification), ["warning: x-vendor: unknown field, ignored (line 355, column 5)"]);
+}
+
+#[test]
+fn escapes_of_go_and_python_are_what_the_program_gets() {
+    let read = |text: &'static str, check: fn(&Config<'_>)| {
+        let mut room = vec![MaybeUninit::uninit(); spec::arena_bytes(text.len())];
+        check(&json::read::<Config<'_>>(text.as_bytes(), &Arena::new(&mut room)).unwrap().0);
+    };
+    read(include_str!("../../../tests/configs/good/docker.json"), |config| {
+        let script = config.process.unwrap().args.get(2).copied();
+        assert_eq!(script, Some("mkdir -p /run/x && echo '<ready>' > /run/x/state"));
+    });
+    read(include_str!("../../../tests/configs/good/kubernetes.json"), |config| {
+        assert_eq!(config.process.unwrap().env.get(2).copied(), Some("GREETING=h\u{e9}llo \u{1f600}"));
+    });
+}
+
+#[test]
+fn ten_thousand_of_anything_stay_fast() {
+    let many = |make: &dyn Fn(usize) -> String| (0..10_000).map(make).collect::<Vec<_>>().join(",");
+    let mounts = many(&|n| format!(r#"{{"destination":"/{n}","source":"/{n}","options":["rbind","uid={n}"]}}"#));
+    let devices = many(&|n| format!(r#""eth{n}":{{"name":"e{}"}}"#, n + 1));
+    let mappings = many(&|n| format!(r#"{{"containerID":{n},"hostID":{n},"size":1}}"#));
+    let sysctl = many(&|n| format!(r#""net.ipv4.{n}":"1""#));
+    let namespaces = many(&|_| String::from(r#"{"type":"user"}"#));
+    let rlimits = many(&|_| String::from(r#"{"type":"RLIMIT_CORE"}"#));
+    let text = format!(
+        r#"{{"mounts":[{mounts}],"process":{{"rlimits":[{rlimits}]}},"linux":{{"netDevices":{{{devices}}},"uidMappings":[{mappings}],
+        "gidMappings":[{mappings}],"sysctl":{{{sysctl}}},"namespaces":[{namespaces}]}}}}"#
+    );
+    let start = Instant::now();
+    assert!(problems(&text).len() > 30_000);
+    // A quadratic loop over one of these takes minutes here; the bound leaves room for a slow machine.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
