@@ -24,12 +24,19 @@ mod steps;
 mod sys;
 mod world;
 
+#[path = "../vm/init.rs"]
+mod init;
+#[path = "../vm/initramfs.rs"]
+mod initramfs;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let program = arguments.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
-        (Some("containers"), _) => Err("wants a command: cases".into()),
+        (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
+        (Some("containers"), _) => Err("wants a command: cases, initramfs".into()),
+        (Some("init"), _) if std::process::id() == 1 => Ok(init::run()),
         _ => Ok(probe::run(&arguments)),
     };
     match result {

@@ -164,6 +164,18 @@ pub fn resize_terminal(terminal: &File, rows: u16, columns: u16) -> Outcome<()> 
     check("TIOCSWINSZ", unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) }.into()).map(drop)
 }
 
+/// Lets bytes through a terminal as they are.
+pub fn make_raw(terminal: &File) -> Outcome<()> {
+    // SAFETY: all zeroes is a value of this C struct.
+    let mut settings: libc::termios = unsafe { mem::zeroed() };
+    // SAFETY: the struct lives through the call.
+    check("tcgetattr", unsafe { libc::tcgetattr(terminal.as_raw_fd(), &mut settings) }.into())?;
+    // SAFETY: the struct was filled by the call before.
+    unsafe { libc::cfmakeraw(&mut settings) };
+    // SAFETY: the struct lives through the call.
+    check("tcsetattr", unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSANOW, &settings) }.into()).map(drop)
+}
+
 /// One message with one descriptor in it: (payload, descriptor).
 pub fn receive_descriptor(socket: RawFd) -> Outcome<(Vec<u8>, File)> {
     let mut payload = [0u8; 4096];

@@ -1,0 +1,94 @@
+//! The virtual machine's init: a root in memory that can be pivoted from, pure cgroup v2 with all controllers, one job, power off.
+//!
+//! Must: end the machine whatever happens. The job's output goes to the second serial port, which the host keeps as a file.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::sys::{self, Outcome};
+
+/// The second serial port.
+const REPORT: &str = "/dev/ttyS1";
+
+/// What to run: one argument a line.
+const JOB: &str = "/job";
+
+/// Process 1. It returns only when even powering off failed.
+pub fn run() -> i32 {
+    if let Err(why) = work() {
+        eprintln!("init: {why}");
+    }
+    let _ = sys::power_off();
+    1
+}
+
+fn work() -> Outcome<()> {
+    leave_the_initramfs()?;
+    for (source, target, flags) in [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0), ("cgroup2", "/sys/fs/cgroup", 0)] {
+        told(target, fs::create_dir_all(target))?;
+        sys::mount(source, target, source, flags, "")?;
+    }
+    for folder in ["/run", "/tmp", "/root", "/etc"] {
+        told(folder, fs::create_dir_all(folder))?;
+    }
+    told("/etc/passwd", fs::write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"))?;
+    enable_controllers()?;
+    let report = told(REPORT, OpenOptions::new().read(true).write(true).open(REPORT))?;
+    sys::make_raw(&report)?;
+    let arguments = told(JOB, fs::read_to_string(JOB))?;
+    let again = || told(REPORT, report.try_clone().map(Stdio::from));
+    let status = Command::new("/containers")
+        .args(arguments.lines())
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("OCINIT_TEST_VM", "1")
+        .stdin(Stdio::null())
+        .stdout(again()?)
+        .stderr(again()?)
+        .status();
+    println!("init: the job ended with {status:?}");
+    Ok(())
+}
+
+fn told<T>(name: &str, result: std::io::Result<T>) -> Outcome<T> {
+    result.map_err(|why| format!("{name}: {why}"))
+}
+
+/// pivot_root gives EINVAL while / is the initramfs, so everything moves to a file system in memory.
+fn leave_the_initramfs() -> Outcome<()> {
+    told("/new", fs::create_dir_all("/new"))?;
+    sys::mount("tmpfs", "/new", "tmpfs", 0, "mode=755")?;
+    copy(Path::new("/"), Path::new("/new"))?;
+    told("/new", std::env::set_current_dir("/new"))?;
+    sys::mount(".", "/", "", libc::MS_MOVE, "")?;
+    sys::chroot(".")?;
+    told("/", std::env::set_current_dir("/"))
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome<()> {
+    for entry in told("/", fs::read_dir(from))?.flatten() {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let name = source.display().to_string();
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && name != "/new" {
+            told(&name, fs::create_dir(&target))?;
+            copy(&source, &target)?;
+        } else if kind.is_symlink() {
+            told(&name, fs::read_link(&source).and_then(|link| symlink(link, &target)))?;
+        } else if kind.is_file() {
+            told(&name, fs::copy(&source, &target))?;
+            // The initramfs stays in memory below the new root.
+            told(&name, fs::remove_file(&source))?;
+        }
+    }
+    Ok(())
+}
+
+fn enable_controllers() -> Outcome<()> {
+    let root = "/sys/fs/cgroup/cgroup";
+    let names = told(root, fs::read_to_string(format!("{root}.controllers")))?;
+    let wanted: Vec<String> = names.split_whitespace().map(|name| format!("+{name}")).collect();
+    told(root, fs::write(format!("{root}.subtree_control"), wanted.join(" ")))
+}
