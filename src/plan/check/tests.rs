@@ -3,6 +3,7 @@
 use core::mem::MaybeUninit;
 use std::time::Instant;
 
+use proptest::prelude::*;
 use tinyjson::JsonValue;
 
 use super::*;
@@ -118,6 +119,17 @@ fn escapes_of_go_and_python_are_what_the_program_gets() {
     read(include_str!("../../../tests/configs/good/kubernetes.json"), |config| {
         assert_eq!(config.process.unwrap().env.get(2).copied(), Some("GREETING=h\u{e9}llo \u{1f600}"));
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_config_is_judged_without_a_panic(at in any::<prop::sample::Index>(), with in "[0-9]{1,20}|[-,:/=.]|\\\\u0000|\"|null|") {
+        let every_field = include_str!("../../../tests/configs/every-field.json");
+        let at = at.index(every_field.len());
+        let _ = problems(&format!("{}{with}{}", &every_field[..at], &every_field[at + 1..]));
+    }
 }
 
 #[test]
