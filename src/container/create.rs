@@ -226,7 +226,7 @@ impl Work {
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
         let own_pid_namespace = self.join_pid_namespace()?;
-        let made = start::make_child(&self.plan, self.cgroup.as_ref());
+        let made = start::make_child(&self.plan, self.cgroup.as_ref(), self.procfs.as_fd());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
                 plan: &mut self.plan,
@@ -260,16 +260,11 @@ impl Work {
 
     /// A joined pid namespace is entered by the children of whoever joins it: so it is the parent that must, for a moment.
     fn join_pid_namespace(&self) -> Result<'static, Option<OwnedFd>> {
-        let joined = self.plan.namespaces.join.iter().find(|join| join.flag == CLONE_NEWPID);
-        if joined.is_none() && !start::needs_fork_fallback(&self.plan) {
-            return Ok(None);
-        }
+        let Some(join) = self.plan.namespaces.join.iter().find(|join| join.flag == CLONE_NEWPID) else { return Ok(None) };
         let open = |path| fs::openat(&self.procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
         let own = open(c"self/ns/pid").map_err(Error::on("open", "/proc/self/ns/pid"))?;
-        if let Some(join) = joined {
-            let entered = open(join.path).and_then(|namespace| sys::set_namespace(namespace.as_fd(), CLONE_NEWPID));
-            entered.map_err(Error::at("join the pid namespace", join.path))?;
-        }
+        let entered = open(join.path).and_then(|namespace| sys::set_namespace(namespace.as_fd(), CLONE_NEWPID));
+        entered.map_err(Error::at("join the pid namespace", join.path))?;
         Ok(Some(own))
     }
 

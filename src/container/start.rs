@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::steps::{
     self, Done, Stage, console, devices, groundwork, masks, mounts, namespaces, privileges, root, settings, sync, workload,
 };
-use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Clone, Errno, OwnedFd, fs, task};
 
 /// One row of a table: which step it is, and what does it.
 pub type Row = (Step, for<'s, 'p, 'a> fn(&'s mut Stage<'p, 'a>) -> Done);
@@ -67,20 +67,23 @@ pub(super) enum How {
     Fork,
 }
 
-pub(super) fn needs_fork_fallback(plan: &Plan<'_>) -> bool {
-    plan.namespaces.makes(CLONE_NEWPID) && sys::lacks_clone3()
-}
-
 /// clone3 straight into the cgroup; before Linux 5.7, fork, and let the child and its parent do the rest.
-pub(super) fn make_child(plan: &Plan<'_>, cgroup: Option<&OwnedFd>) -> core::result::Result<(Clone, How), Errno> {
+pub(super) fn make_child(plan: &Plan<'_>, cgroup: Option<&OwnedFd>, procfs: BorrowedFd<'_>) -> core::result::Result<(Clone, How), Errno> {
     match sys::clone(u64::from(plan.namespaces.in_clone()), cgroup.map(AsFd::as_fd)) {
         Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG) => {}
         made => return made.map(|clone| (clone, How::Clone3)),
     }
-    if plan.namespaces.makes(CLONE_NEWPID) {
-        sys::unshare(CLONE_NEWPID)?;
+    if !plan.namespaces.makes(CLONE_NEWPID) {
+        return sys::fork().map(|clone| (clone, How::Fork));
     }
-    sys::fork().map(|clone| (clone, How::Fork))
+    // A new pid namespace is entered by the children of whoever makes it: so the parent makes it, for a moment.
+    let own = fs::openat(procfs, c"self/ns/pid", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
+    sys::unshare(CLONE_NEWPID)?;
+    let made = sys::fork()?;
+    if let Clone::Parent { .. } = made {
+        sys::set_namespace(own.as_fd(), CLONE_NEWPID)?;
+    }
+    Ok((made, How::Fork))
 }
 
 /// The child's whole life up to its program.

@@ -27,7 +27,7 @@ pub use network::loopback_up;
 pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, execve, execveat, exit, fork,
-    getcwd, is_open, join_session_keyring, kill, lacks_clone3, send_signal, set_capabilities, set_groups, set_limit, set_namespace,
+    getcwd, is_open, join_session_keyring, kill, send_signal, set_capabilities, set_groups, set_limit, set_namespace,
     soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

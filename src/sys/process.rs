@@ -258,10 +258,3 @@ pub fn is_open(fd: u32) -> bool {
     // SAFETY: no pointer is passed.
     unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_GETFD as usize, 0, 0, 0, 0]) }.is_ok()
 }
-
-/// Whether the kernel has no clone3(2): asked with no arguments, one that has it says EINVAL.
-pub fn lacks_clone3() -> bool {
-    // SAFETY: a size of zero is refused before anything is read.
-    let answer = unsafe { raw::call(c::__NR_clone3, [0; 6]) };
-    answer == Err(Errno::NOSYS)
-}

@@ -135,10 +135,7 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
             }
         }
     }
-    println!(
-        "{} {}: {passed} passed, {failed} failed, {skipped} skipped",
-        runtime.name,
-        if is_virtual_machine() { "in a virtual machine" } else { "on the host" }
-    );
+    println!("with {}, {}:", runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(i32::from(failed > 0 || passed == 0))
 }
