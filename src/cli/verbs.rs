@@ -86,7 +86,7 @@ fn report(log: &Log, message: core::fmt::Arguments<'_>) {
 }
 
 fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Command<'a>, arena: &'a Arena<'a>) -> i32 {
-    let preserved = check_preserved(command, arena);
+    let preserved = check_preserved(arguments, command, arena);
     let done = open_log(&parsed.global).and_then(|log| {
         let is_rootless = is_rootless(arguments, &parsed.global);
         let root = state_root(arguments, &parsed.global, is_rootless, arena)?;
@@ -108,16 +108,25 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
 }
 
 /// Must: come before anything of ours is opened, which could take the number of a descriptor that the caller promised and did not open.
-fn check_preserved<'a>(command: &Command<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+fn check_preserved<'a>(arguments: Arguments, command: &Command<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
     let (Command::Create(create) | Command::Run(Run { create, .. })) = command else { return Ok(()) };
     let count = create.preserve_fds;
-    match (0..count).find(|index| !sys::is_open(3 + index)) {
+    let first = 3 + listen_fds(arguments);
+    match (0..count).find(|index| !sys::is_open(first + index)) {
         None => Ok(()),
         Some(index) => {
             let sentence = format_args!("unable to stat preserved-fd {index} (of {count}): bad file descriptor");
             Err(Error::said(arena.format(sentence)?))
         }
     }
+}
+
+/// How many sockets a service manager handed to this very process (sd_listen_fds(3)); they lie from descriptor 3 on.
+fn listen_fds(arguments: Arguments) -> u32 {
+    const MOST: u32 = 1024; // more than any service manager hands on, and far from overflow
+    let number = |name| arguments.variable(name).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u32>().ok());
+    let is_ours = number("LISTEN_PID") == Some(task::getpid().as_raw_nonzero().get() as u32);
+    number("LISTEN_FDS").filter(|_| is_ours).map_or(0, |count| count.min(MOST))
 }
 
 /// As runc: not root, or root of a user namespace whose USER says otherwise.
@@ -173,13 +182,11 @@ impl<'a> Context<'a> {
     }
 
     fn request(&self, create: &Create<'a>, is_detached: bool, gate: Gate) -> Result<'a, create::Request<'a, '_>> {
-        if create.pidfd_socket.is_some() {
-            return Err(Error::said("--pidfd-socket: it is not built yet"));
-        }
         let options = Options {
             id: self.valid(create.id)?,
             no_pivot: create.no_pivot,
             no_new_keyring: create.no_new_keyring,
+            listen_fds: listen_fds(self.arguments),
             preserve_fds: create.preserve_fds,
             is_rootless: self.is_rootless,
         };
@@ -188,6 +195,7 @@ impl<'a> Context<'a> {
             bundle: create.bundle.unwrap_or(c"."),
             options,
             console_socket: create.console_socket,
+            pidfd_socket: create.pidfd_socket,
             is_detached,
             gate,
             blocked_signals: sys::block_all(),

@@ -29,6 +29,8 @@ pub struct Request<'a, 'l> {
     pub options: Options<'a>,
     /// `--console-socket`.
     pub console_socket: Option<&'a CStr>,
+    /// `--pidfd-socket`.
+    pub pidfd_socket: Option<&'a CStr>,
     /// Whether the runtime leaves before the container ends.
     pub is_detached: bool,
     /// Who gives the start.
@@ -79,13 +81,21 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
     refuse_terminal_mismatch(&plan, request)?;
-    let console_socket = match request.console_socket {
-        Some(path) => Some(sys::connect(path).map_err(Error::at("connect to the console socket", path))?),
-        None => None,
-    };
+    let console_socket = connect(request.console_socket, "connect to the console socket")?;
+    let pidfd_socket = connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;
-    let mut work =
-        Work { procfs, bundle, plan, directory, console_socket, cgroup: None, cgroup_path: None, is_new_cgroup: false, child: None };
+    let mut work = Work {
+        procfs,
+        bundle,
+        plan,
+        directory,
+        console_socket,
+        pidfd_socket,
+        cgroup: None,
+        cgroup_path: None,
+        is_new_cgroup: false,
+        child: None,
+    };
     match work.carry_out(request) {
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
         Err(error) => {
@@ -94,6 +104,10 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
             Err(error)
         }
     }
+}
+
+fn connect<'a>(path: Option<&'a CStr>, what: &'static str) -> Result<'a, Option<OwnedFd>> {
+    path.map(|path| sys::connect(path).map_err(Error::at(what, path))).transpose()
 }
 
 /// Lets an error outlive the memory of the bundle that it speaks of.
@@ -156,6 +170,7 @@ struct Work {
     plan: Plan<'static>,
     directory: Directory,
     console_socket: Option<OwnedFd>,
+    pidfd_socket: Option<OwnedFd>,
     cgroup: Option<OwnedFd>,
     cgroup_path: Option<&'static CStr>,
     is_new_cgroup: bool,
@@ -175,8 +190,18 @@ impl Work {
         self.start_child(request, &ours, theirs, gate)?;
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
         let master = self.await_ready(&ours)?;
+        self.send_pidfd()?;
         self.directory.publish()?;
         Ok((ours, master))
+    }
+
+    /// The word is runc's: `standard` for a container's first process.
+    fn send_pidfd(&self) -> Result<'static, ()> {
+        let Some(socket) = &self.pidfd_socket else { return Ok(()) };
+        let Some((_, Some(pidfd))) = &self.child else {
+            return Err(Error::said("--pidfd-socket: the kernel has no pidfd, it needs Linux 5.3"));
+        };
+        sys::send(socket.as_fd(), b"standard", Some(pidfd.as_fd())).map_err(Error::on("send the pidfd", ""))
     }
 
     fn note_cgroup_path(&mut self) -> Result<'static, ()> {
@@ -240,7 +265,7 @@ impl Work {
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
             self.directory.leave();
-            for fd in [Some(ours), self.cgroup.as_ref(), own_pid_namespace.as_ref()].into_iter().flatten() {
+            for fd in [Some(ours), self.cgroup.as_ref(), self.pidfd_socket.as_ref(), own_pid_namespace.as_ref()].into_iter().flatten() {
                 sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
             }
             start::run_child(stage, how);

@@ -2,6 +2,7 @@
 
 mod limits;
 mod program;
+mod weight;
 
 pub use program::instruction_bound;
 
@@ -80,7 +81,7 @@ mod tests {
         let mut room = [MaybeUninit::uninit(); 1024];
         let arena = Arena::new(&mut room);
         let facts = Facts { bundle: "/b", cgroup_mount: Some("/sys/fs/cgroup"), own_cgroup };
-        let options = Options { id: "c1", no_pivot: false, no_new_keyring: false, preserve_fds: 0, is_rootless: false };
+        let options = Options { id: "c1", no_pivot: false, no_new_keyring: false, listen_fds: 0, preserve_fds: 0, is_rootless: false };
         path(written, &facts, &options, &arena).map(str::to_owned).map_err(|error| error.to_string())
     }
 

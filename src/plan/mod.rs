@@ -36,7 +36,9 @@ pub struct Options<'a> {
     pub no_pivot: bool,
     /// `--no-new-keyring`: keep the caller's session keyring.
     pub no_new_keyring: bool,
-    /// `--preserve-fds`: how many descriptors from 3 on the container keeps.
+    /// How many descriptors from 3 on are sockets that a service manager listens on (sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// `--preserve-fds`: how many descriptors after those the container keeps.
     pub preserve_fds: u32,
     /// Whether the caller's own groups, limits and the like may not be assumed to be root's.
     pub is_rootless: bool,

@@ -73,7 +73,7 @@ const HOME_BYTES: usize = 1024;
 pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Process<'a>> {
     let written = config.process.as_ref().ok_or(Error::said("process: it is missing"))?;
     let program = *written.args.get(0).ok_or(Error::said("process.args: args must not be empty"))?;
-    let environment = Environment::read(&written.env, arena)?;
+    let environment = Environment::read(&written.env, options.listen_fds, arena)?;
     let user = &written.user;
     if user.uid == UNCHANGED || user.gid == UNCHANGED || user.additional_gids.iter().any(|gid| *gid == UNCHANGED) {
         return Err(Error::text("process.user", "", "4294967295 is no id: the kernel would leave what is"));
@@ -99,7 +99,7 @@ pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Aren
             Some(score) => Some(arena.format(format_args!("{score}"))?),
             None => None,
         },
-        preserve_fds: options.preserve_fds,
+        preserve_fds: options.listen_fds + options.preserve_fds,
     })
 }
 
@@ -137,7 +137,12 @@ struct Variable<'a> {
 
 impl<'a> Environment<'a> {
     /// Of several variables of one name the last counts, and keeps its place.
-    fn read(written: &List<'a, &'a str>, arena: &Arena<'a>) -> Result<'a, Self> {
+    fn read(written: &List<'a, &'a str>, listen_fds: u32, arena: &Arena<'a>) -> Result<'a, Self> {
+        let mut written = *written;
+        if listen_fds > 0 {
+            written.push(arena, arena.format(format_args!("LISTEN_FDS={listen_fds}"))?)?;
+            written.push(arena, "LISTEN_PID=1")?;
+        }
         let variables = arena.slice(written.len(), |_| Variable { name: "", text: "", place: 0 })?;
         for (place, text) in written.iter().enumerate() {
             let name = text.split_once('=').map(|(name, _)| name).filter(|name| !name.is_empty());

@@ -1,6 +1,7 @@
 //! `linux.resources` as texts for the files of cgroup v2, in the order in which runc writes them.
 
 use super::super::{Setting, c_str};
+use super::weight;
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::spec::{Cpu, Memory, Resources};
@@ -69,8 +70,9 @@ fn swap_alone<'a>(limit: i64, swap: i64) -> Result<'a, i64> {
 
 fn push_cpu<'a>(settings: &mut Settings<'a>, cpu: &Cpu<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
     const DEFAULT_PERIOD_US: u64 = 100_000;
-    if cpu.shares.is_some_and(|shares| shares != 0) {
-        return Err(not_yet("linux.resources.cpu.shares"));
+    if let Some(shares) = cpu.shares.filter(|shares| *shares != 0) {
+        let value = arena.format(format_args!("{}", weight::of_shares(shares)))?;
+        settings.push(arena, Setting { file: c"cpu.weight", value })?;
     }
     if let Some(idle) = cpu.idle {
         settings.push(arena, Setting { file: c"cpu.idle", value: arena.format(format_args!("{idle}"))? })?;
