@@ -38,7 +38,8 @@ pub enum Verdict {
 /// Reads all files of a folder, in the order of their names.
 pub fn read_all(folder: &str) -> Outcome<Vec<Case>> {
     let entries = fs::read_dir(folder).map_err(|why| format!("{folder}: {why}"))?;
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+    let mut paths: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
     paths.sort();
     let mut cases = Vec::new();
     for path in paths {
@@ -191,7 +192,15 @@ fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
         ("RUNTIME", runtime.path.clone()),
         ("ID", id),
     ]);
-    let spaces = [("NS_PID", "pid"), ("NS_NET", "net"), ("NS_IPC", "ipc"), ("NS_UTS", "uts"), ("NS_MNT", "mnt"), ("NS_CGROUP", "cgroup"), ("NS_USER", "user")];
+    let spaces = [
+        ("NS_PID", "pid"),
+        ("NS_NET", "net"),
+        ("NS_IPC", "ipc"),
+        ("NS_UTS", "uts"),
+        ("NS_MNT", "mnt"),
+        ("NS_CGROUP", "cgroup"),
+        ("NS_USER", "user"),
+    ];
     let own = probe::namespaces();
     words.extend(spaces.map(|(word, name)| (word, own.get(name).and_then(Value::as_str).unwrap_or_default().to_string())));
     words

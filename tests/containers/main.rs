@@ -68,7 +68,7 @@ struct Choice {
 
 fn choice(arguments: &[String]) -> Outcome<Choice> {
     let refused = std::env::var("OCINIT_TEST_REFUSE").unwrap_or_default();
-    let top = env!("CARGO_MANIFEST_DIR");
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let mut choice = Choice {
         folder: format!("{top}/tests/containers/cases"),
         runtime: format!("{top}/target/dist/x86_64-unknown-linux-musl/ocinit"),
@@ -109,7 +109,8 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
     let mut cases = case::read_all(&choice.folder)?;
     // Other runtimes are only asked whether the cases are right.
     if runtime.name == "ocinit" {
-        let again: Vec<_> = refuse::sets().iter().flat_map(|set| cases.iter().filter_map(|case| case.without_calls(set)).collect::<Vec<_>>()).collect();
+        let again: Vec<_> =
+            refuse::sets().iter().flat_map(|set| cases.iter().filter_map(|case| case.without_calls(set)).collect::<Vec<_>>()).collect();
         cases.extend(again);
     }
     cases.retain(|case| choice.words.is_empty() || choice.words.iter().any(|word| case.name.contains(word.as_str())));
@@ -134,6 +135,10 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
             }
         }
     }
-    println!("{} {}: {passed} passed, {failed} failed, {skipped} skipped", runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
+    println!(
+        "{} {}: {passed} passed, {failed} failed, {skipped} skipped",
+        runtime.name,
+        if is_virtual_machine() { "in a virtual machine" } else { "on the host" }
+    );
     Ok(i32::from(failed > 0 || passed == 0))
 }

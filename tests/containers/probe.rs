@@ -73,7 +73,8 @@ fn mounts(mountinfo: &str) -> Map<String, Value> {
         let (before, after): (Vec<&str>, Vec<&str>) = (before.split(' ').collect(), after.split(' ').collect());
         let ([_, _, _, root, target, options, optional @ ..], [kind, source, data, ..]) = (&before[..], &after[..]) else { continue };
         let list = |text: &str| text.split(',').map(str::to_string).collect::<Vec<_>>();
-        let about = json!({ "root": root, "options": list(options), "propagation": optional, "type": kind, "source": source, "data": list(data) });
+        let about =
+            json!({ "root": root, "options": list(options), "propagation": optional, "type": kind, "source": source, "data": list(data) });
         found.insert(target.to_string(), about);
     }
     found
@@ -90,7 +91,13 @@ fn answer(request: &str) -> Value {
     let result = match verb {
         "stat" => stat(rest),
         "read" => contents(rest).map(Value::from),
-        "write" => OpenOptions::new().write(true).create(true).truncate(false).open(rest).and_then(|mut file| file.write_all(b"1")).map(|()| json!("ok")),
+        "write" => OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(rest)
+            .and_then(|mut file| file.write_all(b"1"))
+            .map(|()| json!("ok")),
         "list" => fs::read_dir(rest).map(|entries| {
             let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
             names.sort();
@@ -128,7 +135,13 @@ fn character(rest: &str) -> io::Result<Value> {
 fn stat(path: &str) -> io::Result<Value> {
     let about = fs::symlink_metadata(path)?;
     let kind = about.file_type();
-    let kinds = [(kind.is_char_device(), "c"), (kind.is_block_device(), "b"), (kind.is_fifo(), "p"), (kind.is_symlink(), "l"), (kind.is_dir(), "d")];
+    let kinds = [
+        (kind.is_char_device(), "c"),
+        (kind.is_block_device(), "b"),
+        (kind.is_fifo(), "p"),
+        (kind.is_symlink(), "l"),
+        (kind.is_dir(), "d"),
+    ];
     Ok(json!({
         "type": kinds.iter().find(|(holds, _)| *holds).map_or("f", |(_, letter)| letter),
         "mode": format!("{:04o}", about.mode() & 0o7777),

@@ -3,11 +3,16 @@
 use crate::sys::{self, Outcome};
 
 /// The calls that are taken away one by one, then all together.
-const NEWER: [&str; 9] = ["openat2", "clone3", "fsopen", "fsmount", "move_mount", "open_tree", "mount_setattr", "close_range", "pidfd_open"];
+const NEWER: [&str; 9] =
+    ["openat2", "clone3", "fsopen", "fsmount", "move_mount", "open_tree", "mount_setattr", "close_range", "pidfd_open"];
 
 /// The numbers of calls that are named in a list with commas.
 pub fn numbers(names: &str) -> Outcome<Vec<u32>> {
-    names.split(',').filter(|name| !name.is_empty()).map(|name| sys::number_of(name).ok_or(format!("unknown system call {name:?}"))).collect()
+    names
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| sys::number_of(name).ok_or(format!("unknown system call {name:?}")))
+        .collect()
 }
 
 /// Each set of calls to refuse, as a list with commas.

@@ -42,7 +42,8 @@ impl Screen {
         let screen = Screen { shared: Arc::default() };
         let own = screen.clone();
         std::thread::spawn(move || {
-            let received = listener.accept().map_err(|why| why.to_string()).and_then(|(stream, _)| sys::receive_descriptor(stream.as_raw_fd()));
+            let received =
+                listener.accept().map_err(|why| why.to_string()).and_then(|(stream, _)| sys::receive_descriptor(stream.as_raw_fd()));
             let taken = received.and_then(|(payload, master)| own.take(master, String::from_utf8_lossy(&payload).into_owned()));
             if let Err(why) = taken {
                 own.change(|shown| (shown.is_over, shown.trouble) = (true, Some(why)));

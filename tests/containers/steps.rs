@@ -15,8 +15,10 @@ use crate::screen::Screen;
 use crate::sys::{self, Outcome};
 
 /// The keys of a step that calls the runtime, and of a case that is a single such step.
-pub const OCINIT_KEYS: [&str; 15] =
-    ["ocinit", "global", "bare", "exit", "error", "stdout", "stderr", "probe", "stdin", "env", "folder", "inherit", "terminal", "as", "refuse"];
+pub const OCINIT_KEYS: [&str; 15] = [
+    "ocinit", "global", "bare", "exit", "error", "stdout", "stderr", "probe", "stdin", "env", "folder", "inherit", "terminal", "as",
+    "refuse",
+];
 
 /// The verbs of steps, with the keys that go with each.
 #[rustfmt::skip]
@@ -257,7 +259,8 @@ fn judge(step: &Map<String, Value>, ended: &Ended, is_ours: bool) -> Outcome<()>
         expect::text(&json!({ "lines": 1 }), &errors).map_err(|why| format!("stderr {why}"))?;
     }
     if let Some(about) = step.get("probe") {
-        expect::text(&json!({ "json": about }), &ended.output).map_err(|why| format!("the probe found: {why}; stderr {:?}", ended.errors))?;
+        expect::text(&json!({ "json": about }), &ended.output)
+            .map_err(|why| format!("the probe found: {why}; stderr {:?}", ended.errors))?;
     }
     for (key, found) in [("stdout", &ended.output), ("stderr", &ended.errors)] {
         if let Some(demand) = step.get(key) {
