@@ -17,6 +17,7 @@ mod crash;
 mod expect;
 mod launch;
 mod probe;
+mod reaper;
 mod refuse;
 mod runtime;
 mod screen;
