@@ -208,5 +208,5 @@ fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
 
 /// How long anything may take before it is said to hang; emulated machines are slower.
 pub fn patience() -> Duration {
-    Duration::from_secs(if crate::is_slow() { 90 } else { 15 })
+    Duration::from_secs(if crate::is_slow() { 90 } else { 10 })
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::bundle::Words;
 use crate::launch::{Launch, read};
+use crate::reaper;
 use crate::sys::{self, Outcome};
 use crate::world;
 
@@ -50,7 +51,7 @@ fn stop(pid: i32) -> Outcome<i32> {
 pub fn nothing_remains(words: &Words) -> Outcome<()> {
     let end = Instant::now() + Duration::from_millis(1500);
     loop {
-        world::reap();
+        reaper::reap()?;
         let Some(found) = remains(words) else { return Ok(()) };
         if Instant::now() > end {
             return Err(format!("after delete --force there is still {found}"));

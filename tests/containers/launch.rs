@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::reaper;
 use crate::screen::Screen;
 use crate::sys::{self, Outcome, Setup};
 
@@ -72,7 +73,9 @@ impl Launch {
         sys::set_up(&mut command, setup);
         // The handle is dropped on purpose: we wait by pid, since the process may also be traced or end as an orphan's reaper.
         let child = command.spawn().map_err(|why| format!("{program}: {why}"))?;
-        Ok(Running { pid: child.id() as i32, screen, output, errors })
+        let pid = child.id() as i32;
+        reaper::expect(pid)?;
+        Ok(Running { pid, screen, output, errors })
     }
 }
 
@@ -90,7 +93,7 @@ impl Running {
     pub fn wait(&self, patience: Duration) -> Outcome<Ended> {
         let end = Instant::now() + patience;
         let status = loop {
-            if let Some((_, status)) = sys::wait(self.pid, libc::WNOHANG)? {
+            if let Some(status) = reaper::end_of(self.pid)? {
                 break status;
             }
             if Instant::now() > end {

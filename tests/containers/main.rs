@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use case::Verdict;
 use runtime::Runtime;
@@ -17,6 +17,7 @@ mod crash;
 mod expect;
 mod launch;
 mod probe;
+mod reaper;
 mod refuse;
 mod runtime;
 mod screen;
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
-        (Some("containers"), _) => Err("wants a command: cases, initramfs".into()),
+        (Some("containers"), Some("receive-terminal")) => receive_terminal(&arguments[2..]),
+        (Some("containers"), _) => Err("wants a command: cases, initramfs, receive-terminal".into()),
         (Some("init"), _) if std::process::id() == 1 => Ok(init::run()),
         _ => Ok(probe::run(&arguments)),
     };
@@ -46,6 +48,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `receive-terminal SOCKET`: waits for the terminal of a detached container, and shows what is written to it until its end.
+fn receive_terminal(arguments: &[String]) -> Outcome<i32> {
+    let socket = arguments.first().ok_or("wants a socket")?;
+    let text = screen::Screen::of_socket(socket)?.await_end(Duration::from_secs(60))?;
+    print!("{text}");
+    Ok(0)
 }
 
 /// Whether this is our own virtual machine, which is emulated and belongs to the tests alone.

@@ -15,7 +15,8 @@ pub fn numbers(names: &str) -> Outcome<Vec<u32>> {
         .collect()
 }
 
-/// Each set of calls to refuse, as a list with commas.
+/// Each set of calls to refuse, as a list with commas; a slow machine tries them together only.
 pub fn sets() -> Vec<String> {
-    NEWER.iter().map(|name| name.to_string()).chain([NEWER.join(",")]).collect()
+    let one_by_one = if crate::is_slow() { &[][..] } else { &NEWER[..] };
+    one_by_one.iter().map(|name| name.to_string()).chain([NEWER.join(",")]).collect()
 }

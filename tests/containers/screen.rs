@@ -136,9 +136,4 @@ impl Screen {
     pub fn resize(&self, rows: u16, columns: u16) -> Outcome<()> {
         self.with_master(|master| sys::resize_terminal(master, rows, columns))
     }
-
-    /// Gives the terminal up: whoever still uses it gets a hang-up.
-    pub fn close(&self) {
-        self.change(|shown| shown.master = None);
-    }
 }

@@ -9,6 +9,7 @@ use crate::bundle::Words;
 use crate::case::{only_known, patience};
 use crate::expect;
 use crate::launch::{Ended, Launch, Running, read};
+use crate::reaper;
 use crate::refuse;
 use crate::runtime::Runtime;
 use crate::screen::Screen;
@@ -22,7 +23,7 @@ pub const OCINIT_KEYS: [&str; 15] = [
 
 /// The verbs of steps, with the keys that go with each.
 #[rustfmt::skip]
-const VERBS: [(&str, &[&str], Verb); 12] = [
+const VERBS: [(&str, &[&str], Verb); 14] = [
     ("ocinit", &OCINIT_KEYS, Stage::call),
     ("sh", &["sh", "exit", "stdout", "stderr", "env"], Stage::shell),
     ("file", &["file", "text"], Stage::file),
@@ -30,9 +31,11 @@ const VERBS: [(&str, &[&str], Verb); 12] = [
     ("await_status", &["await_status", "of"], Stage::await_status),
     ("join", &["join", "exit", "error", "stdout", "stderr", "probe"], Stage::join),
     ("signal", &["signal", "to"], Stage::signal),
+    ("take_orphans", &["take_orphans"], Stage::take_orphans),
     ("console", &["console"], Stage::console),
     ("type", &["type", "on"], Stage::type_in),
     ("shows", &["shows", "on"], Stage::shows),
+    ("was_sent", &["was_sent", "on"], Stage::was_sent),
     ("resize", &["resize", "on"], Stage::resize),
     ("kill_during", &["kill_during", "before", "stride"], Stage::kill_during),
 ];
@@ -57,6 +60,7 @@ impl Stage {
 
     /// Plays the steps in order and stops at the first that goes otherwise than written.
     pub fn play(&mut self, steps: &[Value]) -> Outcome<()> {
+        reaper::take_orphans(true)?;
         for (index, step) in steps.iter().enumerate() {
             let mut step = step.clone();
             crate::bundle::fill_in(&mut step, &self.words);
@@ -139,6 +143,11 @@ impl Stage {
             other => return Err(format!("{other:?} is no signal that cases send")),
         };
         sys::kill(running.pid, signal)
+    }
+
+    /// Whether process 1, which we are, takes the exits of orphans at once.
+    fn take_orphans(&mut self, step: &Map<String, Value>) -> Outcome<()> {
+        reaper::take_orphans(step["take_orphans"].as_bool().ok_or("true or false")?)
     }
 
     /// Kills the runtime at each of its system calls in turn; whatever it leaves, `delete --force` must clean up.
@@ -237,6 +246,11 @@ impl Stage {
 
     fn shows(&mut self, step: &Map<String, Value>) -> Outcome<()> {
         self.screen(step)?.await_text(&text(step, "shows").ok_or("shows what?")?, patience())
+    }
+
+    /// What the runtime said along with the terminal.
+    fn was_sent(&mut self, step: &Map<String, Value>) -> Outcome<()> {
+        expect::text(&step["was_sent"], &self.screen(step)?.payload())
     }
 
     fn resize(&mut self, step: &Map<String, Value>) -> Outcome<()> {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::launch::read;
+use crate::reaper;
 use crate::sys::{self, Outcome};
 
 /// Where everything of a run lies; a file system in memory that only this world sees.
@@ -120,7 +121,7 @@ impl Snapshot {
     pub fn differences_that_stay(&self, world: &World) -> Vec<String> {
         let end = Instant::now() + Duration::from_millis(1500);
         loop {
-            reap();
+            let _ = reaper::reap();
             let found = self.differences(&Snapshot::take(world));
             if found.is_empty() || Instant::now() > end {
                 return found;
@@ -136,7 +137,7 @@ pub fn sweep(world: &World, before: &Snapshot) -> Outcome<()> {
     while Instant::now() < end && before.parts[4].1 != processes() {
         let _ = sys::kill(-1, libc::SIGKILL);
         let _ = sys::kill(-1, libc::SIGCONT);
-        reap();
+        let _ = reaper::reap();
         std::thread::sleep(Duration::from_millis(2));
     }
     for folder in cgroup_folders(Path::new(CGROUPS)).into_iter().filter(|folder| is_ours(folder, &world.name)) {
@@ -154,11 +155,6 @@ pub fn sweep(world: &World, before: &Snapshot) -> Outcome<()> {
         let _ = fs::remove_dir_all(folder);
     }
     make(STATE)
-}
-
-/// Takes the exit of every process that ended and has nobody else.
-pub fn reap() {
-    while let Ok(Some(_)) = sys::wait(-1, libc::WNOHANG) {}
 }
 
 /// All processes but this one, named.

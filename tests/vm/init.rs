@@ -26,7 +26,9 @@ pub fn run() -> i32 {
 
 fn work() -> Outcome<()> {
     leave_the_initramfs()?;
-    for (source, target, flags) in [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0), ("cgroup2", "/sys/fs/cgroup", 0)] {
+    for (source, target, flags) in
+        [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0), ("cgroup2", "/sys/fs/cgroup", 0)]
+    {
         told(target, fs::create_dir_all(target))?;
         sys::mount(source, target, source, flags, "")?;
     }

@@ -34,7 +34,8 @@ struct Archive {
 
 impl Archive {
     fn file(&mut self, name: &str, content: &[u8]) {
-        let folders: Vec<_> = Path::new(name).ancestors().skip(1).map(|path| path.display().to_string()).filter(|path| !path.is_empty()).collect();
+        let folders: Vec<_> =
+            Path::new(name).ancestors().skip(1).map(|path| path.display().to_string()).filter(|path| !path.is_empty()).collect();
         folders.iter().rev().for_each(|folder| self.folder(folder));
         self.entry(name, libc::S_IFREG | 0o755, (0, 0), content);
     }
