@@ -435,6 +435,9 @@ impl Started {
             let shown = arena.format(format_args!("{}", cgroup.to_str().unwrap_or_default()))?;
             super::delete::empty_cgroup(cgroup).map_err(Error::on("remove the cgroup", shown))?;
         }
-        self.directory.remove().map_err(Error::on("remove the state directory", ""))
+        match self.directory.remove() {
+            Err(Errno::NOENT) => Ok(()), // `delete --force` was faster
+            answer => answer.map_err(Error::on("remove the state directory", "")),
+        }
     }
 }

@@ -27,6 +27,8 @@ mod world;
 
 #[path = "../vm/init.rs"]
 mod init;
+#[path = "../bench/interleaved.rs"]
+mod interleaved;
 #[path = "../vm/initramfs.rs"]
 mod initramfs;
 
@@ -36,8 +38,9 @@ fn main() -> ExitCode {
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
+        (Some("containers"), Some("bench")) => interleaved::run(&arguments[2..]),
         (Some("containers"), Some("receive-terminal")) => receive_terminal(&arguments[2..]),
-        (Some("containers"), _) => Err("wants a command: cases, initramfs, receive-terminal".into()),
+        (Some("containers"), _) => Err("wants a command: cases, initramfs, bench, receive-terminal".into()),
         (Some("init"), _) if std::process::id() == 1 => Ok(init::run()),
         _ => Ok(probe::run(&arguments)),
     };
@@ -53,7 +56,8 @@ fn main() -> ExitCode {
 /// `receive-terminal SOCKET`: waits for the terminal of a detached container, and shows what is written to it until its end.
 fn receive_terminal(arguments: &[String]) -> Outcome<i32> {
     let socket = arguments.first().ok_or("wants a socket")?;
-    let text = screen::Screen::of_socket(socket)?.await_end(Duration::from_secs(60))?;
+    let screen = screen::Screen::of_socket(socket)?;
+    let text = screen.await_end(Duration::from_secs(60))?;
     print!("{text}");
     Ok(0)
 }
