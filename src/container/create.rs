@@ -276,7 +276,7 @@ impl Work {
         let (clone, how) = made.map_err(Error::on("clone3", "the container's first process"))?;
         let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
         self.child = Some((pid, pidfd));
-        drop(theirs);
+        drop((theirs, gate));
         if how == How::Fork {
             self.move_to_cgroup(pid, ours)?;
         }

@@ -2,6 +2,9 @@
 //!
 //! Must: come before anything of a container exists. Mustn't: run from a file that a container's root could write to through /proc/PID/exe.
 
+use core::ffi::CStr;
+use core::fmt::Write;
+
 use crate::error::{Error, Result};
 use crate::sys::{self, Arguments, AsFd, Errno, OwnedFd, fs};
 
@@ -17,8 +20,21 @@ pub fn protect<'a>(arguments: Arguments) -> Result<'a, ()> {
         return Ok(());
     }
     let copy = seal_copy(&own).map_err(Error::on("copy the runtime's executable to memory", "/proc/self/exe"))?;
-    let why = sys::execveat(copy.as_fd(), arguments.argv, arguments.environ);
+    let why = match sys::execveat(copy.as_fd(), arguments.argv, arguments.environ) {
+        Errno::NOSYS => by_path(&copy, arguments), // before Linux 3.19
+        why => why,
+    };
     Err(Error::errno("execute the copy in memory", "/proc/self/exe", why))
+}
+
+/// By the host's /proc, which nobody but root mounts.
+fn by_path(copy: &OwnedFd, arguments: Arguments) -> Errno {
+    let mut path = heapless::String::<32>::new();
+    let _ = write!(path, "/proc/self/fd/{}\0", sys::AsRawFd::as_raw_fd(copy)); // 14 + 10 digits + NUL always fit
+    match CStr::from_bytes_with_nul(path.as_bytes()) {
+        Ok(path) => sys::execve(path, arguments.argv, arguments.environ),
+        Err(_) => Errno::INVAL,
+    }
 }
 
 fn seals() -> fs::SealFlags {

@@ -18,8 +18,8 @@ pub(super) fn of_shares(shares: u64) -> u64 {
         MOST.. => 10_000,
         _ => {
             let l = log2(u128::from(shares));
-            let exponent = ((l * l >> BITS) + 125 * l) / 612 - 7 * ONE / 34;
-            ceiling(exp2(exponent * LOG2_OF_10 >> BITS))
+            let exponent = (((l * l) >> BITS) + 125 * l) / 612 - 7 * ONE / 34;
+            ceiling(exp2((exponent * LOG2_OF_10) >> BITS))
         }
     }
 }
@@ -36,7 +36,7 @@ fn log2(number: u128) -> u128 {
     let mut rest = (number << BITS) >> whole;
     let mut result = u128::from(whole) << BITS;
     for bit in (0..BITS).rev() {
-        rest = rest * rest >> BITS;
+        rest = (rest * rest) >> BITS;
         if rest >= 2 * ONE {
             rest >>= 1;
             result |= 1 << bit;
@@ -52,7 +52,7 @@ fn exp2(number: u128) -> u128 {
     for bit in (0..BITS).rev() {
         factor = (factor << BITS).isqrt();
         if number >> bit & 1 == 1 {
-            result = result * factor >> BITS;
+            result = (result * factor) >> BITS;
         }
     }
     result << (number >> BITS)
