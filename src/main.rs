@@ -1,4 +1,4 @@
-//! The C entry point and the panic line; everything else is the library's.
+//! The C entry point and the end by a panic; everything else is the library's.
 #![no_std]
 #![no_main]
 #![allow(unsafe_code, reason = "the C entry point and the panic handler are the language's boundary")]
