@@ -50,10 +50,10 @@ const MOST_LINES: usize = 600;
 /// The dependencies that carry the product; what each replaces stands beside it in Cargo.toml.
 const DEPENDENCIES: [&str; 6] = ["rustix", "linux-raw-sys", "serde", "serde-json-core", "heapless", "libseccomp-sys"];
 
-/// What only the tests may use: the C library's numbers, as the reference for our tables.
-const TEST_DEPENDENCIES: [&str; 1] = ["libc"];
+/// What only the tests may use, each for the reason that stands beside it in Cargo.toml.
+const TEST_DEPENDENCIES: [&str; 4] = ["libc", "proptest", "serde_json", "tinyjson"];
 
-/// What those bring along; `errno`, `libc` and `windows-*` are only locked, for platforms that are not ours.
+/// What the dependencies bring along; `errno`, `libc` and `windows-*` are only locked, for platforms that are not ours.
 #[rustfmt::skip]
 const BROUGHT_ALONG: [&str; 15] = [
     "bitflags", "byteorder", "hash32", "ryu", "serde_core", "stable_deref_trait",
@@ -274,15 +274,35 @@ fn dependencies(manifest: &str) -> Complaints {
     [product, differences("Cargo.toml", &tests, &TEST_DEPENDENCIES, &TEST_DEPENDENCIES)].concat()
 }
 
+/// What the lock file says the dependencies bring along, all the way down; and that all of it comes from the registry.
 fn locked_packages(lock: &str) -> Complaints {
-    let value = |line: &str, key: &str| line.strip_prefix(key).map(|rest| rest.trim_matches([' ', '=', '"']).to_string());
-    let names: BTreeSet<String> = lock.lines().filter_map(|line| value(line, "name")).collect();
-    let known: Vec<&str> = DEPENDENCIES.into_iter().chain(BROUGHT_ALONG).chain(["ocinit"]).collect();
-    let elsewhere = lock.lines().filter_map(|line| value(line, "source")).filter(|source| !source.starts_with("registry+"));
-    differences("Cargo.lock", &names, &known, &BROUGHT_ALONG)
-        .into_iter()
-        .chain(elsewhere.map(|source| format!("Cargo.lock: {source}")))
-        .collect()
+    let packages: Vec<(&str, Vec<&str>)> =
+        lock.split("[[package]]").map(|package| (quoted_after(package, "name = "), brings(package))).collect();
+    let mut reached: BTreeSet<String> = DEPENDENCIES.iter().map(|name| (*name).to_string()).collect();
+    loop {
+        let before = reached.len();
+        let next = packages.iter().filter(|(name, _)| reached.contains(*name)).flat_map(|(_, brings)| brings);
+        let next: Vec<String> = next.map(|name| (*name).to_string()).collect();
+        reached.extend(next);
+        if reached.len() == before {
+            break;
+        }
+    }
+    let known: Vec<&str> = DEPENDENCIES.into_iter().chain(BROUGHT_ALONG).collect();
+    let elsewhere = lock.lines().filter(|line| line.starts_with("source = ") && !line.starts_with("source = \"registry+"));
+    let elsewhere = elsewhere.map(|line| format!("Cargo.lock: {line}"));
+    differences("Cargo.lock", &reached, &known, &BROUGHT_ALONG).into_iter().chain(elsewhere).collect()
+}
+
+/// The quoted text behind `key`.
+fn quoted_after<'t>(text: &'t str, key: &str) -> &'t str {
+    text.split_once(key).and_then(|(_, rest)| rest.split('"').nth(1)).unwrap_or_default()
+}
+
+/// The names in one locked package's list of dependencies; a version may stand behind a name.
+fn brings(package: &str) -> Vec<&str> {
+    let list = package.split_once("dependencies = [").map_or("", |(_, rest)| rest.split(']').next().unwrap_or_default());
+    list.split('"').skip(1).step_by(2).filter_map(|entry| entry.split(' ').next()).collect()
 }
 
 fn top_level(found: &BTreeSet<String>) -> Complaints {
@@ -427,10 +447,13 @@ fn a_dependency_that_nobody_agreed_to_is_refused() {
     assert!(!dependencies(&format!("[dependencies]\n{agreed}[target.'cfg(unix)'.dependencies]\nlibc = \"0.2\"\n")).is_empty());
     assert!(dependencies(&format!("[dependencies]\n{agreed}[dev-dependencies]\nlibc = \"0.2\"\n")).is_empty());
     assert!(!dependencies("[dependencies]\nserde = \"1\"\n").is_empty());
-    let packages: String = DEPENDENCIES.into_iter().chain(["ocinit"]).map(|name| format!("name = \"{name}\"\n")).collect();
-    assert!(locked_packages(&packages).is_empty());
-    assert!(!locked_packages(&format!("{packages}name = \"nix\"\n")).is_empty());
-    assert!(!locked_packages(&format!("{packages}source = \"git+https://example.org\"\n")).is_empty());
+    let rustix = "[[package]]\nname = \"rustix\"\nsource = \"registry+https://example.org\"\n";
+    let of = |name: &str| format!("[[package]]\nname = \"{name}\"\ndependencies = [\n \"nix 0.29\",\n]\n");
+    assert!(locked_packages(rustix).is_empty());
+    assert!(locked_packages(&format!("{rustix}{}", of("proptest"))).is_empty());
+    assert!(!locked_packages(&of("rustix")).is_empty());
+    assert!(!locked_packages(&format!("{rustix}dependencies = [\"bitflags 2\"]\n{}", of("bitflags"))).is_empty());
+    assert!(!locked_packages(&rustix.replace("registry", "git")).is_empty());
 }
 
 #[test]
