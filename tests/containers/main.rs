@@ -25,6 +25,8 @@ mod steps;
 mod sys;
 mod world;
 
+#[path = "../demo/demo.rs"]
+mod demo;
 #[path = "../vm/init.rs"]
 mod init;
 #[path = "../vm/initramfs.rs"]
@@ -35,8 +37,10 @@ fn main() -> ExitCode {
     let program = arguments.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
+        (Some("containers"), Some("rootfs")) => rootfs(&arguments[2..]),
+        (Some("containers"), Some("demo")) => demo::run(&arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
-        (Some("containers"), _) => Err("wants a command: cases, initramfs".into()),
+        (Some("containers"), _) => Err("wants a command: cases, rootfs, demo, initramfs".into()),
         (Some("init"), _) if std::process::id() == 1 => Ok(init::run()),
         _ => Ok(probe::run(&arguments)),
     };
@@ -93,6 +97,12 @@ fn choice(arguments: &[String]) -> Outcome<Choice> {
     Ok(choice)
 }
 
+/// Makes a root file system in a folder: `rootfs FOLDER BUSYBOX`.
+fn rootfs(arguments: &[String]) -> Outcome<i32> {
+    let [folder, busybox] = arguments else { return Err("rootfs wants a folder and a busybox".into()) };
+    bundle::make_rootfs(Path::new(folder), Path::new(busybox)).map(|()| 0)
+}
+
 fn cases(arguments: &[String]) -> Outcome<i32> {
     let choice = choice(arguments)?;
     world::inside(|world| match run_cases(world, &choice) {
@@ -115,6 +125,7 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
         cases.extend(again);
     }
     cases.retain(|case| choice.words.is_empty() || choice.words.iter().any(|word| case.name.contains(word.as_str())));
+    println!("{} cases, {} {}", cases.len(), runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (number, case) in cases.iter().enumerate() {
         let begin = Instant::now();
@@ -136,10 +147,6 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
             }
         }
     }
-    println!(
-        "{} {}: {passed} passed, {failed} failed, {skipped} skipped",
-        runtime.name,
-        if is_virtual_machine() { "in a virtual machine" } else { "on the host" }
-    );
+    println!("{}: {passed} passed, {failed} failed, {skipped} skipped", if is_virtual_machine() { "machine" } else { "containers" });
     Ok(i32::from(failed > 0 || passed == 0))
 }
