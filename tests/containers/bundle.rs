@@ -27,26 +27,21 @@ pub fn provide(busybox: &str, probe: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// A root file system: busybox under the names of its applets, and the folders that mounts want.
-pub fn make_rootfs(rootfs: &Path, busybox: &Path) -> Outcome<()> {
+/// A root file system: busybox under the names of its applets, the probe, and the folders that mounts want.
+pub fn make_rootfs(rootfs: &Path) -> Outcome<()> {
     for folder in ["bin", "dev", "etc", "proc", "sys", "tmp", "root", "mnt"] {
         let folder = rootfs.join(folder);
         told(&folder, fs::create_dir_all(&folder))?;
     }
     told(rootfs, fs::set_permissions(rootfs.join("tmp"), fs::Permissions::from_mode(0o1777)))?;
-    let own = rootfs.join("bin/busybox");
-    told(busybox, fs::hard_link(busybox, &own).or_else(|_| fs::copy(busybox, &own).map(drop)))?;
+    told(rootfs, fs::hard_link(format!("{FOLDER}/busybox"), rootfs.join("bin/busybox")))?;
+    told(rootfs, fs::hard_link(format!("{FOLDER}/probe"), rootfs.join("probe")))?;
     told(rootfs, fs::write(rootfs.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n"))?;
     told(rootfs, fs::write(rootfs.join("etc/group"), "root:x:0:\ntty:x:5:\n"))?;
     for applet in APPLETS.split_whitespace() {
         told(rootfs, symlink("busybox", rootfs.join("bin").join(applet)))?;
     }
     Ok(())
-}
-
-/// The payload that looks around.
-pub fn add_probe(rootfs: &Path) -> Outcome<()> {
-    told(rootfs, fs::hard_link(format!("{FOLDER}/probe"), rootfs.join("probe")))
 }
 
 const APPLETS: &str = "cat chmod date dd df dmesg echo env expr false grep head hostname id kill ln ls mkdir mkfifo mknod mount mv nproc \

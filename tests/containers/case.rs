@@ -135,8 +135,7 @@ impl Case {
     fn make_bundle(&self, written: &Value, words: &Words, runtime: &Runtime) -> Outcome<()> {
         let bundle = Path::new(&words["BUNDLE"]);
         let rootfs = Path::new(&words["ROOTFS"]);
-        bundle::make_rootfs(rootfs, &Path::new(FOLDER).join("busybox"))?;
-        bundle::add_probe(rootfs)?;
+        bundle::make_rootfs(rootfs)?;
         bundle::empty(Path::new(CANARY))?;
         for (folder, key) in [(rootfs, "rootfs"), (Path::new(CANARY), "canary")] {
             if let Some(changes) = written.get(key).and_then(Value::as_object) {

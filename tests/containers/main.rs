@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use case::Verdict;
 use runtime::Runtime;
@@ -25,10 +25,10 @@ mod steps;
 mod sys;
 mod world;
 
-#[path = "../demo/demo.rs"]
-mod demo;
 #[path = "../vm/init.rs"]
 mod init;
+#[path = "../bench/interleaved.rs"]
+mod interleaved;
 #[path = "../vm/initramfs.rs"]
 mod initramfs;
 
@@ -37,10 +37,10 @@ fn main() -> ExitCode {
     let program = arguments.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
-        (Some("containers"), Some("rootfs")) => rootfs(&arguments[2..]),
-        (Some("containers"), Some("demo")) => demo::run(&arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
-        (Some("containers"), _) => Err("wants a command: cases, rootfs, demo, initramfs".into()),
+        (Some("containers"), Some("bench")) => interleaved::run(&arguments[2..]),
+        (Some("containers"), Some("receive-terminal")) => receive_terminal(&arguments[2..]),
+        (Some("containers"), _) => Err("wants a command: cases, initramfs, bench, receive-terminal".into()),
         (Some("init"), _) if std::process::id() == 1 => Ok(init::run()),
         _ => Ok(probe::run(&arguments)),
     };
@@ -51,6 +51,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `receive-terminal SOCKET`: waits for the terminal of a detached container, and shows what is written to it until its end.
+fn receive_terminal(arguments: &[String]) -> Outcome<i32> {
+    let socket = arguments.first().ok_or("wants a socket")?;
+    let screen = screen::Screen::of_socket(socket)?;
+    let text = screen.await_end(Duration::from_secs(60))?;
+    print!("{text}");
+    Ok(0)
 }
 
 /// Whether this is our own virtual machine, which is emulated and belongs to the tests alone.
@@ -97,12 +106,6 @@ fn choice(arguments: &[String]) -> Outcome<Choice> {
     Ok(choice)
 }
 
-/// Makes a root file system in a folder: `rootfs FOLDER BUSYBOX`.
-fn rootfs(arguments: &[String]) -> Outcome<i32> {
-    let [folder, busybox] = arguments else { return Err("rootfs wants a folder and a busybox".into()) };
-    bundle::make_rootfs(Path::new(folder), Path::new(busybox)).map(|()| 0)
-}
-
 fn cases(arguments: &[String]) -> Outcome<i32> {
     let choice = choice(arguments)?;
     world::inside(|world| match run_cases(world, &choice) {
@@ -125,7 +128,6 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
         cases.extend(again);
     }
     cases.retain(|case| choice.words.is_empty() || choice.words.iter().any(|word| case.name.contains(word.as_str())));
-    println!("{} cases, {} {}", cases.len(), runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (number, case) in cases.iter().enumerate() {
         let begin = Instant::now();
@@ -147,6 +149,7 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
             }
         }
     }
-    println!("{}: {passed} passed, {failed} failed, {skipped} skipped", if is_virtual_machine() { "machine" } else { "containers" });
+    println!("with {}, {}:", runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(i32::from(failed > 0 || passed == 0))
 }

@@ -94,12 +94,7 @@ impl Screen {
 
     /// Waits until the text is on the screen.
     pub fn await_text(&self, part: &str, patience: Duration) -> Outcome<()> {
-        self.await_text_after(0, part, patience)
-    }
-
-    /// Waits until the text is on the screen behind as many bytes.
-    pub fn await_text_after(&self, start: usize, part: &str, patience: Duration) -> Outcome<()> {
-        let has = |shown: &Shown| String::from_utf8_lossy(&shown.text[start.min(shown.text.len())..]).contains(part);
+        let has = |shown: &Shown| String::from_utf8_lossy(&shown.text).contains(part);
         match self.await_that(patience, |shown| (has(shown) || shown.is_over).then(|| has(shown))) {
             Some(true) => Ok(()),
             _ => Err(format!("the terminal shows {:?}{}, not {part:?}", self.text(), self.trouble())),

@@ -51,22 +51,6 @@ pub fn inside(work: impl FnOnce(&World) -> i32) -> Outcome<i32> {
     Ok(ended)
 }
 
-/// The same for a program without a world of its own; true where the host is hybrid, so that there was something to do.
-pub fn see_pure_cgroups_apart() -> Outcome<bool> {
-    if sys::filesystem(CGROUPS)? == CGROUP2_MAGIC {
-        return Ok(false);
-    }
-    sys::unshare(libc::CLONE_NEWNS)?;
-    sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, "")?;
-    see_pure_cgroups()?;
-    Ok(true)
-}
-
-/// The cgroups in whose name a word occurs.
-pub fn cgroups_named(word: &str) -> Vec<String> {
-    cgroup_folders(Path::new(CGROUPS)).into_iter().filter(|path| path.contains(word)).collect()
-}
-
 /// On a hybrid host the v2 hierarchy lies elsewhere, without controllers; here it takes its usual place.
 fn see_pure_cgroups() -> Outcome<()> {
     if sys::filesystem(CGROUPS)? == CGROUP2_MAGIC {
