@@ -27,10 +27,10 @@ mod world;
 
 #[path = "../vm/init.rs"]
 mod init;
-#[path = "../bench/interleaved.rs"]
-mod interleaved;
 #[path = "../vm/initramfs.rs"]
 mod initramfs;
+#[path = "../bench/interleaved.rs"]
+mod interleaved;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
