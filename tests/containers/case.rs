@@ -16,7 +16,7 @@ use crate::steps::{self, Stage};
 use crate::sys::Outcome;
 use crate::world::{self, CANARY, FOLDER, STATE, Snapshot, World};
 
-const KEYS: [&str; 10] = ["name", "config", "base", "text", "rootfs", "canary", "steps", "needs", "differs", "refused"];
+const KEYS: [&str; 11] = ["name", "config", "base", "text", "rootfs", "canary", "steps", "needs", "differs", "refused", "complaint"];
 
 /// The default config, as it is in the current specification tools; `"base": "spec"` takes the runtime's own instead.
 const DEFAULT_CONFIG: &str = include_str!("default.json");
@@ -101,6 +101,9 @@ impl Case {
             complaints.push(why);
         }
         let _ = fs::remove_dir_all(folder_of(number));
+        if let Some(expected) = self.written.get("complaint").and_then(Value::as_str) {
+            complaints = unless_noticed(expected, &complaints);
+        }
         match (reason, complaints.is_empty()) {
             (None, true) => Verdict::Passed,
             (None, false) => Verdict::Failed(complaints),
@@ -163,6 +166,12 @@ impl Case {
         bundle::fill_in(&mut config, words);
         Ok(config)
     }
+}
+
+/// A case that tests the tests has to be complained about.
+fn unless_noticed(expected: &str, complaints: &[String]) -> Vec<String> {
+    let is_noticed = complaints.iter().any(|complaint| complaint.contains(expected));
+    if is_noticed { Vec::new() } else { vec![format!("nobody noticed {expected:?}, only {complaints:?}")] }
 }
 
 /// A case without steps is one `run` in the foreground, whose expectations stand in the case itself.

@@ -31,6 +31,8 @@ mod init;
 mod interleaved;
 #[path = "../vm/initramfs.rs"]
 mod initramfs;
+#[path = "../bench/interleaved.rs"]
+mod interleaved;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
