@@ -122,6 +122,7 @@ pub enum Step {
     NoNewPrivileges,
     CloseOnExec,
     Limits,
+    MakeWorkingDirectory,
     WorkingDirectory,
     BoundingSet,
     StdioOwner,
@@ -141,7 +142,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of their numbers.
-    pub const ALL: [(Step, &str); 39] = [
+    pub const ALL: [(Step, &str); 40] = [
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -166,6 +167,7 @@ impl Step {
         (Step::NoNewPrivileges, "process.noNewPrivileges"),
         (Step::CloseOnExec, "close-on-exec of descriptors"),
         (Step::Limits, "process.rlimits"),
+        (Step::MakeWorkingDirectory, "process.cwd"),
         (Step::WorkingDirectory, "process.cwd"),
         (Step::BoundingSet, "process.capabilities.bounding"),
         (Step::StdioOwner, "owner of the standard streams"),

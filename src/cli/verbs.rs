@@ -18,7 +18,9 @@ use crate::plan::{self, Options};
 use crate::sys::{self, Arguments, AsFd, Errno, fs, task};
 
 /// Memory for everything that does not grow with a config.json. Only what is used of it is ever there.
-const ARENA_BYTES: usize = 64 << 20;
+const ARENA_BYTES: usize = 16 << 20;
+
+const SIGCHLD: i32 = 17;
 
 /// What every verb needs.
 struct Context<'a> {
@@ -36,7 +38,11 @@ pub fn run(arguments: Arguments) -> i32 {
     if task::ensure_streams().is_err() {
         return 1;
     }
-    let Ok(room) = sys::map_anonymous(ARENA_BYTES) else { return 1 };
+    let Ok(room) = sys::map_anonymous(ARENA_BYTES) else {
+        report(&Log::to_stderr(Format::Text, false), format_args!("mmap: memory for the command line: cannot allocate memory"));
+        return 1;
+    };
+    sys::reset_signal(SIGCHLD); // a caller that ignores it would have the kernel reap the container before us
     let arena = Arena::over(room);
     let Ok(argv) = arena.slice(arguments.argv.len().saturating_sub(1), |index| arguments.argv[index].get().unwrap_or(c"")) else {
         return 1;
@@ -239,11 +245,14 @@ impl<'a> Context<'a> {
             return Ok(0);
         }
         started.directory.unlock();
-        let exit = foreground::stay(&started)?;
-        if !run.keep {
-            started.clean_up(self.arena)?;
+        let exit = foreground::stay(&started);
+        if !run.keep || exit.is_err() {
+            // What the container said by its exit counts more than what is left of it, which `delete --force` can still remove.
+            if let Err(error) = started.clean_up(self.arena) {
+                self.log.warning(format_args!("{error}"));
+            }
         }
-        Ok(exit.code())
+        Ok(exit?.code())
     }
 
     fn state(&self, id: &'a str) -> Result<'a, i32> {

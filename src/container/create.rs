@@ -261,6 +261,7 @@ impl Work {
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
                 blocked_signals: request.blocked_signals,
                 root: None,
+                enters_directory_as_user: false,
                 executable: PathBuffer::new(),
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
@@ -398,8 +399,14 @@ impl Created {
                 self.undo();
                 Err(error)
             }
-            Ok(_) => Err(Error::said("the container's first process sent what nobody asked for")),
-            Err(error) => Err(error),
+            Ok(_) => {
+                self.undo();
+                Err(Error::said("the container's first process sent what nobody asked for"))
+            }
+            Err(_) => {
+                self.undo();
+                Err(Error::said("the container's first process was killed before its start (memory limit too low?)"))
+            }
         }
     }
 

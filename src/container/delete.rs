@@ -20,6 +20,9 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a
         directory => directory?,
     };
     directory.lock()?;
+    if !directory.is_current() {
+        return if is_forced { Ok(()) } else { Err(Error::said("container does not exist")) };
+    }
     let procfs = facts::open_procfs()?;
     let record = match directory.read(arena) {
         Ok(record) => record,
@@ -46,7 +49,10 @@ pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedF
         end(record, &process, procfs)?;
     }
     remove_cgroup(record)?;
-    directory.remove().map_err(Error::on("remove the state directory", record.id))
+    match directory.remove() {
+        Err(Errno::NOENT) => Ok(()), // `run` in the foreground was faster
+        answer => answer.map_err(Error::on("remove the state directory", record.id)),
+    }
 }
 
 fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>) -> Result<'a, ()> {

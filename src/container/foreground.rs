@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 
 const SIGCHLD: i32 = 17;
+const SIGPIPE: i32 = 13;
 const SIGWINCH: i32 = 28;
 const SIGURG: i32 = 23;
 const SIGKILL: i32 = 9;
@@ -21,7 +22,9 @@ impl RawTerminal {
     /// Makes standard input raw, if it is a terminal.
     pub fn enter() -> Self {
         let stdin = task::stdin();
-        let before = task::tcgetattr(stdin).ok();
+        // In the background the terminal is somebody else's.
+        let is_foreground = task::tcgetpgrp(stdin).is_ok_and(|group| group == task::getpgrp());
+        let before = task::tcgetattr(stdin).ok().filter(|_| is_foreground);
         if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();
@@ -103,7 +106,7 @@ impl Attendance<'_> {
                     copy_size(master.as_fd());
                 }
             }
-            SIGURG | SIGKILL | SIGSTOP => {}
+            SIGPIPE | SIGURG | SIGKILL | SIGSTOP => {} // SIGPIPE tells of our own output
             signal => {
                 let _ = match &self.started.pidfd {
                     Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
@@ -130,90 +133,85 @@ impl Attendance<'_> {
     }
 }
 
-/// Bytes between the caller's streams and the container's terminal.
+/// Bytes between the caller's streams and the container's terminal. It never waits: what cannot be written now is kept until it can.
 struct Relay<'m> {
     master: BorrowedFd<'m>,
-    input_is_open: bool,
-    output_is_open: bool,
+    input: Pipe<'m>,
+    output: Pipe<'m>,
 }
-
-const CHUNK_BYTES: usize = 4096;
 
 impl<'m> Relay<'m> {
     fn new(master: BorrowedFd<'m>) -> Self {
         if let Ok(flags) = fs::fcntl_getfl(master) {
             let _ = fs::fcntl_setfl(master, flags | fs::OFlags::NONBLOCK);
         }
-        Relay { master, input_is_open: true, output_is_open: true }
+        Relay { master, input: Pipe::new(task::stdin(), master), output: Pipe::new(master, task::stdout()) }
     }
 
     fn add_to<'p>(&'p self, polled: &mut heapless::Vec<task::PollFd<'p>, 4>) {
-        if self.output_is_open {
-            let _ = polled.push(task::PollFd::new(&self.master, task::PollFlags::IN));
-        }
-        if self.input_is_open {
-            let _ = polled.push(task::PollFd::from_borrowed_fd(task::stdin(), task::PollFlags::IN));
+        for pipe in [&self.input, &self.output] {
+            if let Some(waited) = pipe.waits_for() {
+                let _ = polled.push(waited); // four places are enough
+            }
         }
     }
 
     fn turn(&mut self) {
-        if self.output_is_open && is_ready(self.master) {
-            self.move_output();
-        }
-        if self.input_is_open && is_ready(task::stdin()) {
-            self.move_input();
-        }
-    }
-
-    /// Whether there may be more.
-    fn move_output(&mut self) -> bool {
-        let mut chunk = [0; CHUNK_BYTES];
-        match fs::read(self.master, &mut chunk) {
-            Ok(len) if len > 0 => self.output_is_open = write_all(task::stdout(), &chunk[..len]),
-            Err(Errno::AGAIN | Errno::INTR) => return false,
-            _ => self.output_is_open = false, // EIO: nobody holds the other end any more
-        }
-        self.output_is_open
-    }
-
-    fn move_input(&mut self) {
-        const END_OF_TRANSMISSION: &[u8] = &[4];
-        let mut chunk = [0; CHUNK_BYTES];
-        match fs::read(task::stdin(), &mut chunk) {
-            Ok(len) if len > 0 => self.input_is_open = write_all(self.master, &chunk[..len]),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            _ => {
-                self.input_is_open = false;
-                let _ = write_all(self.master, END_OF_TRANSMISSION);
-            }
+        const END_OF_TRANSMISSION: u8 = 4;
+        let had_input = self.input.is_open;
+        self.input.turn();
+        self.output.turn();
+        if had_input && !self.input.is_open {
+            let _ = fs::write(self.master, &[END_OF_TRANSMISSION]); // a terminal that is full or gone cannot be told
         }
     }
 
+    /// The last bytes, as far as they go without waiting for a reader for ever.
     fn drain(&mut self) {
-        while self.output_is_open && self.move_output() {}
+        while self.output.is_open && self.output.turn() {}
     }
 }
 
-fn is_ready(fd: BorrowedFd<'_>) -> bool {
-    let mut polled = [task::PollFd::from_borrowed_fd(fd, task::PollFlags::IN)];
-    task::poll(&mut polled, Some(&task::Timespec::default())) == Ok(1)
+const CHUNK_BYTES: usize = 4096; // what a pipe that is ready to be written takes at once, pipe(7)
+
+/// One direction: at most one chunk is on its way.
+struct Pipe<'p> {
+    from: BorrowedFd<'p>,
+    to: BorrowedFd<'p>,
+    chunk: [u8; CHUNK_BYTES],
+    start: usize,
+    end: usize,
+    is_open: bool,
 }
 
-/// Writes all of it, waiting where it must. Whether it could.
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        match fs::write(fd, bytes) {
-            Ok(0) => return false,
-            Ok(written) => bytes = &bytes[written..],
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut polled = [task::PollFd::from_borrowed_fd(fd, task::PollFlags::OUT)];
-                if task::poll(&mut polled, None).is_err_and(|errno| errno != Errno::INTR) {
-                    return false;
-                }
-            }
-            Err(_) => return false,
+impl<'p> Pipe<'p> {
+    fn new(from: BorrowedFd<'p>, to: BorrowedFd<'p>) -> Self {
+        Pipe { from, to, chunk: [0; CHUNK_BYTES], start: 0, end: 0, is_open: true }
+    }
+
+    fn is_full(&self) -> bool {
+        self.start < self.end
+    }
+
+    fn waits_for(&self) -> Option<task::PollFd<'p>> {
+        let (fd, events) = if self.is_full() { (self.to, task::PollFlags::OUT) } else { (self.from, task::PollFlags::IN) };
+        self.is_open.then(|| task::PollFd::from_borrowed_fd(fd, events))
+    }
+
+    /// Reads or writes once, if that can be done now. Whether anything moved.
+    fn turn(&mut self) -> bool {
+        let is_ready = self.waits_for().is_some_and(|waited| task::poll(&mut [waited], Some(&task::Timespec::default())) == Ok(1));
+        if !is_ready {
+            return false;
         }
+        let moved =
+            if self.is_full() { fs::write(self.to, &self.chunk[self.start..self.end]) } else { fs::read(self.from, &mut self.chunk) };
+        match moved {
+            Ok(len) if len > 0 && self.is_full() => self.start += len,
+            Ok(len) if len > 0 => (self.start, self.end) = (0, len),
+            Err(Errno::AGAIN | Errno::INTR) => return false,
+            _ => self.is_open = false, // the end, or EIO: nobody holds the other end of the terminal any more
+        }
+        true
     }
-    true
 }

@@ -7,10 +7,15 @@ use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
+const SIGKILL: i32 = 9;
+
 /// `start`: gives the start to a created container.
 pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {
     let directory = Directory::open(root, id)?;
     directory.lock()?;
+    if !directory.is_current() {
+        return Err(Error::said("container does not exist"));
+    }
     let record = directory.read(arena)?;
     let procfs = facts::open_procfs()?;
     match state::status(&record, &directory, procfs.as_fd()) {
@@ -30,6 +35,11 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
     let directory = Directory::open(root, id)?;
     let record = directory.read(arena)?;
     let procfs = facts::open_procfs()?;
+    // Without a pid namespace of its own the end of its first process is not the end of the others.
+    if signal == SIGKILL && record.shares_pids {
+        kill_rest(&record)?;
+        return Ok(());
+    }
     let Some(process) = state::open_process(&record, procfs.as_fd()) else {
         return if force_all { Ok(()) } else { Err(Error::said("container not running")) };
     };
@@ -41,9 +51,7 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
         Err(Errno::SRCH) if force_all => Ok(()),
         Err(Errno::SRCH) => Err(Error::said("container not running")),
         answer => answer.map_err(Error::on("kill", id)),
-    }?;
-    // SIGKILL ends frozen processes too in cgroup v2; without a pid namespace of its own the rest must be killed one by one.
-    if signal == 9 && record.shares_pids { kill_rest(&record) } else { Ok(()) }
+    }
 }
 
 fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {

@@ -35,10 +35,11 @@ pub const CREATE: &[Row] = &[
     (Step::Domainname, settings::set_domainname),
     (Step::Sysctl, settings::write_sysctls),
     (Step::CloseOnExec, workload::close_on_exec),
-    (Step::WorkingDirectory, workload::enter_directory),
+    (Step::MakeWorkingDirectory, workload::make_directory),
     (Step::ReadonlyRoot, root::make_readonly),
     (Step::ReadonlyPaths, masks::make_paths_readonly),
     (Step::MaskedPaths, masks::hide_paths),
+    (Step::WorkingDirectory, workload::enter_directory),
     (Step::Umask, settings::set_umask),
     (Step::Home, workload::find_home),
     (Step::NoNewPrivileges, privileges::set_no_new_privileges),
@@ -51,10 +52,10 @@ pub const CREATE: &[Row] = &[
     (Step::Capabilities, privileges::set_capabilities),
     (Step::Ambient, privileges::raise_ambient),
     (Step::FindProgram, workload::find_program),
+    (Step::CloseDescriptors, workload::close_descriptors),
     (Step::Ready, sync::report_ready),
     (Step::AwaitStart, sync::await_start),
     (Step::Signals, workload::restore_signals),
-    (Step::CloseDescriptors, workload::close_descriptors),
     (Step::Execute, workload::execute),
 ];
 
@@ -72,6 +73,9 @@ pub(super) fn make_child(plan: &Plan<'_>, cgroup: Option<&OwnedFd>, procfs: Borr
     match sys::clone(u64::from(plan.namespaces.in_clone()), cgroup.map(AsFd::as_fd)) {
         Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG) => {}
         made => return made.map(|clone| (clone, How::Clone3)),
+    }
+    if plan.namespaces.maps_ids() {
+        return Err(Errno::NOSYS); // their maps must be written between two steps that only clone3 makes one
     }
     if !plan.namespaces.makes(CLONE_NEWPID) {
         return sys::fork().map(|clone| (clone, How::Fork));
@@ -159,7 +163,13 @@ mod tests {
 
     #[test]
     fn the_working_directory_is_made_before_the_root_becomes_read_only() {
-        comes_before(Step::WorkingDirectory, Step::ReadonlyRoot);
+        comes_before(Step::MakeWorkingDirectory, Step::ReadonlyRoot);
+    }
+
+    #[test]
+    fn the_working_directory_is_entered_after_the_last_mount_which_moves_us_and_before_the_user_changes() {
+        comes_before(Step::MaskedPaths, Step::WorkingDirectory);
+        comes_before(Step::WorkingDirectory, Step::UserId);
     }
 
     #[test]
@@ -178,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_are_closed_last_and_execute_ends_the_table() {
-        let last: Vec<Step> = CREATE.iter().rev().take(2).map(|(step, _)| *step).collect();
-        assert_eq!(last, [Step::Execute, Step::CloseDescriptors]);
+    fn nothing_is_open_while_it_waits_for_its_start_and_execute_ends_the_table() {
+        let last: Vec<Step> = CREATE.iter().rev().take(5).rev().map(|(step, _)| *step).collect();
+        assert_eq!(last, [Step::CloseDescriptors, Step::Ready, Step::AwaitStart, Step::Signals, Step::Execute]);
     }
 
     #[test]

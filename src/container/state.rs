@@ -131,6 +131,12 @@ impl Directory {
         fs::flock(&self.fd, fs::FlockOperation::LockExclusive).map_err(Error::on("lock the state directory", ""))
     }
 
+    /// Whether the directory is still the one of that name: while we waited for the lock, somebody may have deleted it, or made another.
+    pub fn is_current(&self) -> bool {
+        let named = fs::statat(&self.parent, as_c_str(&self.name), fs::AtFlags::SYMLINK_NOFOLLOW);
+        named.is_ok_and(|named| fs::fstat(&self.fd).is_ok_and(|open| (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)))
+    }
+
     /// Lets others change this container again.
     pub fn unlock(&self) {
         let _ = fs::flock(&self.fd, fs::FlockOperation::Unlock); // it fails only on what is no descriptor

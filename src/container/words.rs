@@ -55,7 +55,7 @@ fn item<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a 
     if fault.item == Fault::NO_ITEM {
         return Ok(match fault.step {
             Step::PrepareRoot => text(plan.root.path),
-            Step::WorkingDirectory | Step::WorkingDirectoryAgain => text(plan.process.cwd),
+            Step::MakeWorkingDirectory | Step::WorkingDirectory | Step::WorkingDirectoryAgain => text(plan.process.cwd),
             _ => "",
         });
     }

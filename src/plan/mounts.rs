@@ -146,6 +146,7 @@ struct Written<'a> {
 impl<'a> Written<'a> {
     fn read(mount: &spec::Mount<'a>, index: usize, arena: &Arena<'a>) -> Result<'a, Self> {
         let mut read = Written::default();
+        let mut data = List::default();
         for option in &mount.options {
             match names::mount_option(option) {
                 Some(MountOption::Flag { set, clear }) => {
@@ -159,19 +160,15 @@ impl<'a> Written<'a> {
                 }
                 Some(MountOption::TmpCopyUp) => read.copy_up = true,
                 Some(MountOption::IdMap { .. }) => return Err(not_yet(index, "idmap", arena)?),
-                None => read.add_data(option, arena)?,
+                None => data.push(arena, *option)?,
             }
         }
+        read.has_mode = data.iter().any(|option| option.starts_with("mode="));
+        read.data = arena.format(format_args!("{}", Commas(data)))?;
         if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
             return Err(not_yet(index, "uidMappings", arena)?);
         }
         Ok(read)
-    }
-
-    fn add_data(&mut self, option: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {
-        self.has_mode |= option.starts_with("mode=");
-        self.data = if self.data.is_empty() { option } else { arena.format(format_args!("{},{option}", self.data))? };
-        Ok(())
     }
 
     fn into_mount(
@@ -273,6 +270,15 @@ impl<'a> Written<'a> {
 /// Flags that belong to a mount and not to its file system, but for those about times.
 const BIND_FLAGS: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC | c::MS_NOSYMFOLLOW;
 const ATIME_FLAGS: u32 = c::MS_NOATIME | c::MS_RELATIME | c::MS_STRICTATIME;
+
+/// A file system's own options, as mount(2) wants them.
+struct Commas<'a>(List<'a, &'a str>);
+
+impl core::fmt::Display for Commas<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(index, option)| write!(f, "{}{option}", if index == 0 { "" } else { "," }))
+    }
+}
 
 #[cold]
 fn not_yet<'a>(index: usize, what: &str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {

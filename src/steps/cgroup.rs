@@ -153,7 +153,7 @@ pub fn remove(path: &CStr, timeout_ms: u32) -> Result<(), Errno> {
         cgroup => cgroup?,
     };
     await_empty(cgroup.as_fd(), timeout_ms)?;
-    remove_children(cgroup.as_fd(), 0)?;
+    remove_children(cgroup.as_fd())?;
     match fs::unlinkat(fs::CWD, path, fs::AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno),
@@ -181,13 +181,29 @@ fn await_empty(cgroup: BorrowedFd<'_>, timeout_ms: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-fn remove_children(cgroup: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
-    for_each_child(cgroup, |child, name| {
-        if depth < MAX_DEPTH {
-            remove_children(child, depth + 1)?;
+/// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.
+fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
+    while let Some((mut name, mut child)) = first_child(cgroup)? {
+        let mut parent = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
+        while let Some((below, grandchild)) = first_child(child.as_fd())? {
+            (parent, name, child) = (child, below, grandchild);
         }
-        fs::unlinkat(cgroup, name, fs::AtFlags::REMOVEDIR)
-    })
+        fs::unlinkat(&parent, name.as_c_str(), fs::AtFlags::REMOVEDIR)?;
+    }
+    Ok(())
+}
+
+fn first_child(cgroup: BorrowedFd<'_>) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
+    let mut found = None;
+    for_each_child(cgroup, |child, name| {
+        if found.is_none() {
+            let mut path = PathBuffer::new();
+            path.set(&[name.to_bytes()]);
+            found = Some((path, fs::fcntl_dupfd_cloexec(child, 3)?));
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn for_each_child(cgroup: BorrowedFd<'_>, mut visit: impl FnMut(BorrowedFd<'_>, &CStr) -> Result<(), Errno>) -> Result<(), Errno> {

@@ -9,7 +9,10 @@ use crate::sys::{self, Errno, fs, task};
 /// Dies with the runtime as long as nobody else knows of the container.
 ///
 /// Must: look at the channel afterwards; the runtime may have died before.
+///
+/// Mustn't: let anybody in a namespace that it joins look into it, or take its descriptors, before it is the program (CVE-2016-9962).
 pub fn tie_to_runtime(stage: &mut Stage<'_, '_>) -> Done {
+    task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
     task::set_parent_process_death_signal(Some(task::Signal::KILL))?;
     let mut poll = [task::PollFd::new(&stage.channel, task::PollFlags::empty())];
     task::poll(&mut poll, Some(&task::Timespec::default()))?;

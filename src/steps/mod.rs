@@ -38,6 +38,8 @@ pub struct Stage<'p, 'a> {
     pub blocked_signals: sys::Signals,
     /// The container's root directory (O_PATH), once there is one.
     pub root: Option<OwnedFd>,
+    /// Whether root could not enter the working directory, so that the process's user must.
+    pub enters_directory_as_user: bool,
     /// The program to execute, once it was found.
     pub executable: PathBuffer,
 }

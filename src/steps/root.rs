@@ -1,6 +1,6 @@
 //! The root file system: made a mount of its own, entered, and made read-only.
 
-use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE};
+use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_REC, MS_SLAVE};
 
 use super::{At, Done, Stage};
 use crate::error::Note;
@@ -58,8 +58,8 @@ fn move_root() -> Done {
 }
 
 fn set_propagation(propagation: u32) -> Done {
-    if propagation & MS_PRIVATE != 0 || propagation == MS_REC | MS_SLAVE {
-        return Ok(()); // that is what it is: a slave of nobody, once it was cut off
+    if propagation == MS_REC | MS_SLAVE {
+        return Ok(()); // that is what it has been from the beginning
     }
     sys::mount(c"", c"/", c"", propagation, c"").map_err(At::note(Note::Propagation))
 }

@@ -24,20 +24,35 @@ pub fn close_on_exec(stage: &mut Stage<'_, '_>) -> Done {
     Ok(())
 }
 
-/// Enters the working directory, which is made if it is missing. Where root may not, the process's own user tries again later.
-pub fn enter_directory(stage: &mut Stage<'_, '_>) -> Done {
-    let made = sys::open_or_create_in_root(stage.root()?, stage.plan.process.cwd, Missing::Directory);
-    match made.and_then(|directory| task::fchdir(&directory)) {
+/// Makes the working directory if it is missing. Where root may not, the step that enters it says so.
+pub fn make_directory(stage: &mut Stage<'_, '_>) -> Done {
+    match sys::open_or_create_in_root(stage.root()?, stage.plan.process.cwd, Missing::Directory) {
         Err(Errno::ACCESS | Errno::PERM) => Ok(()),
+        made => made.map(|_| ()).map_err(At::from),
+    }
+}
+
+/// Enters the working directory as root, who may enter what the process's user may not; or, where root may not, leaves it to that user.
+///
+/// Must: come after the mounts, which are made in the working directory of whoever makes them.
+pub fn enter_directory(stage: &mut Stage<'_, '_>) -> Done {
+    let opened = stage.open(stage.plan.process.cwd);
+    match opened.and_then(|directory| task::fchdir(&directory)) {
+        Err(Errno::ACCESS | Errno::PERM) => {
+            stage.enters_directory_as_user = true;
+            Ok(())
+        }
         Err(errno) => Err(errno.into()),
         Ok(()) => verify_directory(),
     }
 }
 
-/// The same as the process's own user, and the last word on where we are.
+/// The same as the process's own user where root could not, and the last word on where we are.
 pub fn enter_directory_as_user(stage: &mut Stage<'_, '_>) -> Done {
-    let directory = stage.open(stage.plan.process.cwd)?;
-    task::fchdir(&directory)?;
+    if stage.enters_directory_as_user {
+        let directory = stage.open(stage.plan.process.cwd)?;
+        task::fchdir(&directory)?;
+    }
     verify_directory()
 }
 
@@ -147,8 +162,8 @@ pub fn find_program(stage: &mut Stage<'_, '_>) -> Done {
     }
     let mut answer = Errno::NOENT;
     for directory in stage.plan.process.search_path.split(':') {
-        let directory = if directory.is_empty() { "." } else { directory };
-        if program.is_empty() || !stage.executable.set(&[directory.as_bytes(), b"/", program]) {
+        // What lies in the working directory is not looked at, as in Go: an image could otherwise choose what runs.
+        if !directory.starts_with('/') || program.is_empty() || !stage.executable.set(&[directory.as_bytes(), b"/", program]) {
             continue;
         }
         match is_executable(stage.executable.as_c_str()) {
@@ -168,24 +183,28 @@ fn is_executable(path: &CStr) -> Result<(), Errno> {
     fs::accessat(fs::CWD, path, fs::Access::EXEC_OK, fs::AtFlags::empty())
 }
 
-/// Unblocks the signals again; none has a handler.
+/// Lets every signal do what it does by default, whatever the caller had ignored, and unblocks them again.
 pub fn restore_signals(stage: &mut Stage<'_, '_>) -> Done {
+    sys::reset_signals();
     sys::set_blocked(stage.blocked_signals);
     Ok(())
 }
 
-/// Closes everything that is not handed on, but the channel, which tells the parent by its end that the program runs.
+/// Closes everything that is not handed on, but the channel and the gate: both are closed by execve, and no path leads through them.
 ///
+/// Must: come before the wait for the start, in which others of a shared pid namespace have all the time to look at us.
 /// Mustn't: leave anything open through which a path could lead out of the container (CVE-2024-21626).
 pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
     // Their numbers are closed below; nobody may close them a second time.
     core::mem::forget(stage.root.take());
-    match sys::close_from_but(first_own(stage), stage.channel) {
+    // A change of ids or capabilities may have made us dumpable again.
+    task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
+    match sys::close_from_but(first_own(stage), [stage.channel, stage.start_gate]) {
         Err(Errno::NOSYS) => {}
         answer => return answer.map_err(At::from),
     }
-    let channel = sys::AsRawFd::as_raw_fd(&stage.channel) as u32;
-    (first_own(stage)..sys::soft_descriptor_limit()).filter(|number| *number != channel).for_each(sys::close_number);
+    let kept = [stage.channel, stage.start_gate].map(|fd| sys::AsRawFd::as_raw_fd(&fd) as u32);
+    (first_own(stage)..sys::soft_descriptor_limit()).filter(|number| !kept.contains(number)).for_each(sys::close_number);
     Ok(())
 }
 

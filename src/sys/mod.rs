@@ -27,8 +27,8 @@ pub use network::loopback_up;
 pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, execve, execveat, exit, fork,
-    getcwd, is_open, join_session_keyring, kill, send_signal, set_capabilities, set_groups, set_limit, set_namespace,
-    soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
+    getcwd, is_open, join_session_keyring, kill, reset_signal, reset_signals, send_signal, set_capabilities, set_groups, set_limit,
+    set_namespace, soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
@@ -52,14 +52,14 @@ pub mod task {
     pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
     pub use rustix::process::ioctl_tiocsctty;
     pub use rustix::process::{
-        DumpableBehavior, Pid, PidfdFlags, Signal, chdir, chroot, fchdir, getegid, geteuid, getpid, getppid, kill_process, pidfd_open,
-        pidfd_send_signal, pivot_root, set_child_subreaper, set_dumpable_behavior, set_parent_process_death_signal, setsid,
+        DumpableBehavior, Pid, PidfdFlags, Signal, chdir, chroot, fchdir, getegid, geteuid, getpgrp, getpid, getppid, kill_process,
+        pidfd_open, pidfd_send_signal, pivot_root, set_child_subreaper, set_dumpable_behavior, set_parent_process_death_signal, setsid,
         test_kill_process, umask,
     };
     pub use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
     pub use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
     pub use rustix::system::{setdomainname, sethostname, uname};
-    pub use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+    pub use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize};
     pub use rustix::thread::{
         CapabilitySet, UnshareFlags, clear_ambient_capability_set, configure_capability_in_ambient_set, move_into_link_name_space,
         remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,

@@ -215,13 +215,18 @@ pub fn set_namespace(file: BorrowedFd<'_>, flag: u32) -> Result<(), Errno> {
     unsafe { raw::call(c::__NR_setns, [file.as_raw_fd() as usize, flag as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
-/// Closes every descriptor from `first` on but `kept`. Errors: ENOSYS before Linux 5.9.
-pub fn close_from_but(first: u32, kept: BorrowedFd<'_>) -> Result<(), Errno> {
-    let kept = kept.as_raw_fd() as u32;
-    if kept >= first {
-        close_range(first, kept.saturating_sub(1), 0)?;
+/// Closes every descriptor from `first` on but the two of `kept`, which may be one. Errors: ENOSYS before Linux 5.9.
+pub fn close_from_but(first: u32, kept: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
+    let [low, high] = kept.map(|fd| fd.as_raw_fd() as u32);
+    let (low, high) = (low.min(high), low.max(high));
+    let mut start = first;
+    for kept in [low, high] {
+        if kept >= start {
+            close_range(start, kept.saturating_sub(1), 0)?;
+            start = kept + 1;
+        }
     }
-    close_range(first.max(kept + 1), u32::MAX, 0)
+    close_range(start, u32::MAX, 0)
 }
 
 /// Closes one descriptor by number, whoever owns it; for processes that exec or exit next.
@@ -257,4 +262,18 @@ pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
 pub fn is_open(fd: u32) -> bool {
     // SAFETY: no pointer is passed.
     unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_GETFD as usize, 0, 0, 0, 0]) }.is_ok()
+}
+
+/// rt_sigaction(2): lets every signal do what it does by default, also those that the caller had ignored.
+pub fn reset_signals() {
+    (1..=64).for_each(reset_signal);
+}
+
+/// The same for one signal. SIGKILL and SIGSTOP, which have no other action, are passed over.
+pub fn reset_signal(signal: i32) {
+    const SIGNAL_SET_BYTES: usize = 8;
+    let default = [0u64; 8]; // SIG_DFL, no flags, an empty mask: all zero in the `struct sigaction` of every architecture
+    let arguments = [signal as usize, default.as_ptr() as usize, 0, SIGNAL_SET_BYTES, 0, 0];
+    // SAFETY: the struct is at most 32 bytes, the kernel only reads it, and it outlives the call.
+    let _ = unsafe { raw::call(c::__NR_rt_sigaction, arguments) }; // EINVAL for the two that cannot be set
 }

@@ -27,8 +27,6 @@ mod world;
 
 #[path = "../vm/init.rs"]
 mod init;
-#[path = "../bench/interleaved.rs"]
-mod interleaved;
 #[path = "../vm/initramfs.rs"]
 mod initramfs;
 #[path = "../bench/interleaved.rs"]
