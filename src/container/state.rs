@@ -313,3 +313,25 @@ impl fmt::Display for Owner {
         if self.0 == 0 { f.write_str("root") } else { write!(f, "#{}", self.0) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Entry;
+    use core::mem::MaybeUninit;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_back_as_it_was_written(texts in prop::collection::vec(any::<String>(), 3), pid in any::<u32>(), start_time in any::<u64>()) {
+            let mut room = vec![MaybeUninit::uninit(); 1 << 16];
+            let arena = Arena::new(&mut room);
+            let mut record = Record { version: VERSION, id: "c1", pid, start_time, bundle: &texts[0], ..Record::default() };
+            record.annotations.push(&arena, Entry { key: &texts[1], value: &texts[2] }).unwrap();
+            let text = arena.format(format_args!("{}", Json(&record))).unwrap();
+            let (read, _) = json::read::<Record<'_>>(text.as_bytes(), &arena).unwrap();
+            prop_assert_eq!((read.version, read.id, read.pid, read.start_time, read.bundle), (VERSION, "c1", pid, start_time, &*texts[0]));
+            prop_assert_eq!(read.annotations.get(0), Some(&Entry { key: texts[1].as_str(), value: texts[2].as_str() }));
+        }
+    }
+}

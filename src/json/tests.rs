@@ -296,75 +296,6 @@ fn ten_thousand_duplicates_take_no_noticeable_time() {
     reads(&text, |all| assert_eq!(all.map.len(), 2));
 }
 
-mod writing {
-    use super::super::write::*;
-
-    fn state(indent: Indent) -> String {
-        let mut out = String::new();
-        let mut writer = Writer::new(&mut out, indent);
-        let mut state = writer.object();
-        state.string("ociVersion", "1.3.0");
-        state.number("pid", -1);
-        state.unsigned("limit", u64::MAX);
-        state.boolean("yes", true);
-        state.null("none");
-        state.object("annotations").string("a/b", "<&>");
-        drop(state.object("empty"));
-        state.strings("args", &mut ["sh", "-c"].into_iter());
-        state.list("nothing");
-        let mut grid = state.list("grid");
-        grid.list().number(1);
-        grid.object().number("x", 2);
-        drop(grid);
-        drop(state);
-        writer.finish().unwrap();
-        out
-    }
-
-    #[test]
-    fn compact_text_is_on_one_line() {
-        assert_eq!(
-            state(Indent::None),
-            concat!(
-                r#"{"ociVersion":"1.3.0","pid":-1,"limit":18446744073709551615,"yes":true,"none":null,"annotations":{"a/b":"<&>"},"#,
-                r#""empty":{},"args":["sh","-c"],"nothing":[],"grid":[[1],{"x":2}]}"#
-            )
-        );
-    }
-
-    #[test]
-    fn indented_text_is_that_of_go() {
-        let list = "{\n    \"args\": [\n        \"a\",\n        \"b\"\n    ]\n}";
-        let mut out = String::new();
-        let mut writer = Writer::new(&mut out, Indent::Spaces(4));
-        writer.object().strings("args", &mut ["a", "b"].into_iter());
-        writer.finish().unwrap();
-        assert_eq!(out, list);
-        assert!(state(Indent::Tab).starts_with("{\n\t\"ociVersion\": \"1.3.0\",\n\t\"pid\": -1,\n"));
-        assert!(state(Indent::Spaces(2)).contains("\n  \"empty\": {},\n  \"args\": [\n    \"sh\","));
-    }
-
-    #[test]
-    fn strings_are_escaped_as_go_does_without_html() {
-        let quoted = Quoted("\0\x1f\u{8}\u{c}\n\r\t\"\\/<>&\u{7f}\u{2028}\u{2029}\u{e9}\u{1f600}").to_string();
-        assert_eq!(quoted, "\"\\u0000\\u001f\\b\\f\\n\\r\\t\\\"\\\\/<>&\u{7f}\\u2028\\u2029\u{e9}\u{1f600}\"");
-    }
-
-    #[test]
-    fn a_failure_to_write_is_told_at_the_end() {
-        struct Full;
-        impl core::fmt::Write for Full {
-            fn write_str(&mut self, _: &str) -> core::fmt::Result {
-                Err(core::fmt::Error)
-            }
-        }
-        let mut full = Full;
-        let mut writer = Writer::new(&mut full, Indent::None);
-        drop(writer.list());
-        assert!(writer.finish().is_err());
-    }
-}
-
 mod random {
     use proptest::prelude::*;
     use tinyjson::JsonValue;
@@ -467,15 +398,6 @@ mod random {
             text[at] = byte;
             prop_assert_eq!(is_accepted(&text), is_json(&text), "{}", String::from_utf8_lossy(&text));
             let _ = error(&text);
-        }
-
-        #[test]
-        fn what_is_written_is_read_back(texts in prop::collection::vec(any::<String>(), 0..8)) {
-            let mut out = String::new();
-            let mut writer = Writer::new(&mut out, Indent::Tab);
-            writer.object().strings("texts", &mut texts.iter().map(String::as_str));
-            writer.finish().unwrap();
-            reads(&out, |all| assert_eq!(collect(&all.texts), texts));
         }
     }
 }
