@@ -1,10 +1,12 @@
 //! What this build can do, in the shape of the runtime specification's features.md. A feature is stated here when it is built, not before.
 
+use core::cell::Cell;
 use core::fmt::{self, Write};
 
 use super::json_text::Indent;
 use super::version::{COMMIT, OLDEST_SPEC_VERSION, SPEC_VERSION, VERSION};
 use crate::log::JsonString;
+use crate::mem::sort;
 use crate::names::{self, CAPABILITIES, MountOption, NAMESPACES};
 
 /// The hooks that are run.
@@ -91,7 +93,8 @@ fn mount_options() -> impl Iterator<Item = &'static str> {
 
 fn namespaces() -> [&'static str; 8] {
     let mut names = NAMESPACES.map(names::Namespace::name);
-    names.sort_unstable();
+    let cells = Cell::from_mut(names.as_mut_slice()).as_slice_of_cells();
+    sort(cells.len(), &|a, b| cells[a].get() < cells[b].get(), &|a, b| cells[a].swap(&cells[b]));
     names
 }
 

@@ -1,11 +1,12 @@
 //! All containers of a state root.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use super::state::{self, Directory, Record, Status};
 use crate::error::{Error, Result};
-use crate::mem::{Arena, List};
+use crate::mem::{Arena, List, sort};
 use crate::plan::is_valid_id;
 use crate::sys::{BorrowedFd, Errno, fs};
 
@@ -49,7 +50,8 @@ pub fn all<'a>(
     }
     let mut next = ids.iter();
     let sorted = arena.slice(ids.len(), |_| next.next().copied().unwrap_or_default())?;
-    sorted.sort_unstable();
+    let cells = Cell::from_mut(&mut *sorted).as_slice_of_cells();
+    sort(cells.len(), &|a, b| cells[a].get() < cells[b].get(), &|a, b| cells[a].swap(&cells[b]));
     let mut containers = List::default();
     for id in &*sorted {
         let Some(directory) = Directory::of_list(&parent, id) else { continue };

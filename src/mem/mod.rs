@@ -7,10 +7,12 @@ mod arena;
 mod keys;
 mod list;
 mod path;
+mod sort;
 mod text;
 
 pub use arena::{Arena, Full};
 pub use keys::Keys;
 pub use list::List;
 pub use path::PathBuffer;
+pub use sort::sort;
 pub use text::Text;

@@ -1,10 +1,11 @@
 //! The container's process: what runs, as whom, with which rights and limits.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use super::{Options, c_str};
 use crate::error::{Error, Result};
-use crate::mem::{Arena, List};
+use crate::mem::{Arena, List, sort};
 use crate::names;
 use crate::spec::{self, Config};
 use crate::sys::{CPointer, Limit};
@@ -155,7 +156,13 @@ impl<'a> Environment<'a> {
             };
             variables[place] = Variable { name, text, place };
         }
-        variables.sort_unstable_by(|a, b| (a.name, a.place).cmp(&(b.name, b.place)));
+        let cells = Cell::from_mut(&mut *variables).as_slice_of_cells();
+        let swap = |a: usize, b: usize| cells[a].swap(&cells[b]);
+        let is_less = |a: usize, b: usize| {
+            let (a, b) = (cells[a].get(), cells[b].get());
+            (a.name, a.place) < (b.name, b.place)
+        };
+        sort(cells.len(), &is_less, &swap);
         let mut kept = 0;
         for index in 0..variables.len() {
             let is_last = variables.get(index + 1).is_none_or(|next| next.name != variables[index].name);
@@ -165,7 +172,8 @@ impl<'a> Environment<'a> {
             }
         }
         let variables = &mut variables[..kept];
-        variables.sort_unstable_by_key(|variable| variable.place);
+        let cells = Cell::from_mut(&mut *variables).as_slice_of_cells();
+        sort(cells.len(), &|a, b| cells[a].get().place < cells[b].get().place, &|a, b| cells[a].swap(&cells[b]));
         let value = |name: &str| variables.iter().find(|variable| variable.name == name).map(|variable| &variable.text[name.len() + 1..]);
         let (has_home, search_path) = (value("HOME").is_some(), value("PATH").unwrap_or_default());
         let pointers = arena.slice(kept + 2, |_| CPointer::NULL)?;

@@ -262,14 +262,15 @@ mod tests {
             openat(rustix::fs::CWD, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
         }
 
-        /// The inode at `path` inside the root by both walks, which must agree.
+        /// The inode at `path` inside the root by both walks, which must agree where there are two.
         fn inode(&self, path: &str) -> Result<u64, Errno> {
             let root = self.root();
             let path = CString::new(path).unwrap();
             let inode = |fd: OwnedFd| fstat(fd).unwrap().st_ino;
             let kernel = resolve(root.as_fd(), &path, ResolveFlags::empty()).map(inode);
             let own = Walk::new(root.as_fd(), &path).unwrap().run(Missing::Refuse, MAX_LINKS).map(inode);
-            assert_eq!(kernel, own, "{path:?}");
+            // Emulation, and kernels before Linux 5.6, have no walk of their own to agree with.
+            assert!(kernel == own || kernel == Err(Errno::NOSYS), "{path:?}: {kernel:?}, {own:?}");
             own
         }
 
