@@ -277,7 +277,7 @@ fn sixty_four_levels_are_read_and_one_more_is_refused() {
 #[test]
 fn a_full_arena_is_an_error_and_not_a_wrong_value() {
     let text = br#"{"inners": [{}, {}, {}]}"#;
-    let mut room = [MaybeUninit::uninit(); 160];
+    let mut room = vec![MaybeUninit::uninit(); 2 * List::<Inner<'_>>::NODE_BYTES + align_of::<usize>()];
     let error = read::<All<'_>>(text, &Arena::new(&mut room)).unwrap_err();
     assert_eq!(error.what, What::Full);
     assert!(error.to_string().starts_with("inners["), "{error}");

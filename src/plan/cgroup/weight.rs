@@ -73,7 +73,9 @@ mod tests {
             let l = (shares as f64).log2();
             (10f64.powf((l * l + 125.0 * l) / 612.0 - 7.0 / 34.0)).ceil() as u64
         };
-        let wrong: Vec<u64> = (3..262_144).filter(|shares| of_shares(*shares) != reference(*shares)).collect();
+        // Where 128 bits take many instructions, and these are emulated, a sample has to do.
+        let step = if cfg!(target_pointer_width = "64") { 1 } else { 1021 };
+        let wrong: Vec<u64> = (3..262_144).step_by(step).filter(|shares| of_shares(*shares) != reference(*shares)).collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }
 }
