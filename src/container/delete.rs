@@ -13,6 +13,9 @@ use crate::sys::{AsFd, BorrowedFd, Errno, task};
 /// How long a killed container may take to be gone; runc waits as long.
 pub const CGROUP_TIMEOUT_MS: u32 = 10_000;
 
+/// How long a child may take to die with the runtime that made it.
+const DYING_CHILD_MS: u32 = 5_000;
+
 /// `delete`: of a container that has stopped, or was never started; with `force` of any.
 pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a>) -> Result<'a, ()> {
     let directory = match Directory::open(root, id) {
@@ -48,7 +51,7 @@ pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedF
     if let Some(process) = state::open_process(record, procfs) {
         end(record, &process, procfs)?;
     }
-    remove_cgroup(record)?;
+    remove_cgroup(record, directory)?;
     match directory.remove() {
         Err(Errno::NOENT) => Ok(()), // `run` in the foreground was faster
         answer => answer.map_err(Error::on("remove the state directory", record.id)),
@@ -67,9 +70,15 @@ fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>
     if signal::await_end(record, process, procfs, CGROUP_TIMEOUT_MS) { Ok(()) } else { Err(Error::said("container init still running")) }
 }
 
-fn remove_cgroup<'a>(record: &Record<'a>) -> Result<'a, ()> {
+fn remove_cgroup<'a>(record: &Record<'a>, directory: &Directory) -> Result<'a, ()> {
     let mut path = PathBuffer::new();
     if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
+        return Ok(());
+    }
+    if record.pid == 0 && !directory.has_fifo() {
+        // Killed before it was sure that nobody else is in there: the FIFO is made after that, and before the child. The child of a
+        // `run`, which has no FIFO, dies with its runtime; then the cgroup is empty and goes.
+        let _ = cgroup::remove(path.as_c_str(), DYING_CHILD_MS);
         return Ok(());
     }
     empty_cgroup(path.as_c_str()).map_err(Error::on("remove the cgroup", record.cgroup))

@@ -163,8 +163,8 @@ impl Directory {
         fs::unlinkat(&self.fd, FIFO, fs::AtFlags::empty())
     }
 
-    /// Whether it waits for its start.
-    fn has_fifo(&self) -> bool {
+    /// Whether it waits for its start. The FIFO is there once its cgroup is known to be its own, and before its process.
+    pub fn has_fifo(&self) -> bool {
         fs::accessat(&self.fd, FIFO, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok()
     }
 
