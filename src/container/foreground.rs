@@ -73,7 +73,7 @@ impl Attendance<'_> {
         self.reap();
         loop {
             if let Some(exit) = self.ended {
-                self.drain();
+                self.drain()?;
                 return Ok(exit);
             }
             self.wait().map_err(Error::on("poll", ""))?;
@@ -92,10 +92,7 @@ impl Attendance<'_> {
         if let Some(relay) = &self.relay {
             relay.add_to(&mut polled);
         }
-        match task::poll(&mut polled, None) {
-            Err(Errno::INTR) => Ok(()),
-            answer => answer.map(|_| ()),
-        }
+        await_any(&mut polled)
     }
 
     fn handle(&mut self, signal: i32) {
@@ -125,11 +122,29 @@ impl Attendance<'_> {
         }
     }
 
-    /// What the container wrote last is still in the terminal.
-    fn drain(&mut self) {
-        if let Some(relay) = &mut self.relay {
-            relay.drain();
+    /// What the container wrote last is still in the terminal: moves it on, however slowly it is read, until a signal says to end.
+    fn drain<'a>(&mut self) -> Result<'a, ()> {
+        let Some(mut relay) = self.relay.take() else { return Ok(()) };
+        loop {
+            while relay.output.turn() {}
+            if !relay.output.is_open || !relay.output.is_full() {
+                return Ok(());
+            }
+            let mut polled = [task::PollFd::new(&self.signals, task::PollFlags::IN), relay.output.waits_for()];
+            await_any(&mut polled).map_err(Error::on("poll", ""))?;
+            while let Some(signal) = sys::take(self.signals.as_fd()) {
+                if !matches!(signal, SIGCHLD | SIGWINCH | SIGPIPE | SIGURG) {
+                    return Ok(());
+                }
+            }
         }
+    }
+}
+
+fn await_any(polled: &mut [task::PollFd<'_>]) -> core::result::Result<(), Errno> {
+    match task::poll(polled, None) {
+        Err(Errno::INTR) => Ok(()),
+        answer => answer.map(|_| ()),
     }
 }
 
@@ -149,10 +164,8 @@ impl<'m> Relay<'m> {
     }
 
     fn add_to<'p>(&'p self, polled: &mut heapless::Vec<task::PollFd<'p>, 4>) {
-        for pipe in [&self.input, &self.output] {
-            if let Some(waited) = pipe.waits_for() {
-                let _ = polled.push(waited); // four places are enough
-            }
+        for pipe in [&self.input, &self.output].into_iter().filter(|pipe| pipe.is_open) {
+            let _ = polled.push(pipe.waits_for()); // four places are enough
         }
     }
 
@@ -164,11 +177,6 @@ impl<'m> Relay<'m> {
         if had_input && !self.input.is_open {
             let _ = fs::write(self.master, &[END_OF_TRANSMISSION]); // a terminal that is full or gone cannot be told
         }
-    }
-
-    /// The last bytes, as far as they go without waiting for a reader for ever.
-    fn drain(&mut self) {
-        while self.output.is_open && self.output.turn() {}
     }
 }
 
@@ -193,15 +201,14 @@ impl<'p> Pipe<'p> {
         self.start < self.end
     }
 
-    fn waits_for(&self) -> Option<task::PollFd<'p>> {
+    fn waits_for(&self) -> task::PollFd<'p> {
         let (fd, events) = if self.is_full() { (self.to, task::PollFlags::OUT) } else { (self.from, task::PollFlags::IN) };
-        self.is_open.then(|| task::PollFd::from_borrowed_fd(fd, events))
+        task::PollFd::from_borrowed_fd(fd, events)
     }
 
     /// Reads or writes once, if that can be done now. Whether anything moved.
     fn turn(&mut self) -> bool {
-        let is_ready = self.waits_for().is_some_and(|waited| task::poll(&mut [waited], Some(&task::Timespec::default())) == Ok(1));
-        if !is_ready {
+        if !self.is_open || task::poll(&mut [self.waits_for()], Some(&task::Timespec::default())) != Ok(1) {
             return false;
         }
         let moved =
