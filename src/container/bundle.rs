@@ -26,7 +26,7 @@ pub struct Bundle {
 /// Reads the bundle at `path`. Errors name the file, and for config.json the line, the column and the field.
 pub fn open<'a>(procfs: BorrowedFd<'_>, path: &'a CStr, arena: &Arena<'a>) -> Result<'a, Bundle> {
     let (directory, real) = super::facts::real_directory(procfs, path, arena)?;
-    let text = read(&directory, c"config.json", arena)?;
+    let text = read(&directory, c"config.json")?;
     let room = spec::arena_bytes(text.len()) + PLAN_BYTES + real.len() + text.len() * 4;
     let memory = Arena::over(sys::map_anonymous(room).map_err(Error::on("mmap", "memory for config.json"))?);
     let path = memory.format(format_args!("{real}"))?;
@@ -42,7 +42,7 @@ fn described<'a>(error: &json::Error<'_>, bundle: &str, arena: &Arena<'a>) -> Er
 }
 
 /// A whole file. Errors: not a regular file, larger than [`MOST_CONFIG_BYTES`].
-pub fn read<'a>(directory: &OwnedFd, name: &'static CStr, _: &Arena<'a>) -> Result<'a, &'static [u8]> {
+fn read<'a>(directory: &OwnedFd, name: &'static CStr) -> Result<'a, &'static [u8]> {
     let shown = name.to_str().unwrap_or_default();
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
     let file = fs::openat(directory, name, flags, fs::Mode::empty()).map_err(Error::on("open", shown))?;

@@ -62,8 +62,6 @@ pub enum Source<'a> {
         on_real_directory: bool,
         /// Whether the new root takes over the mode of the directory it covers.
         takes_mode: bool,
-        /// Whether it begins with a copy of what it covers.
-        copy_up: bool,
     },
     /// A file or directory of the host.
     Bind {
@@ -94,13 +92,7 @@ pub enum Source<'a> {
     },
 }
 
-pub(super) fn root<'a>(
-    config: &Config<'a>,
-    facts: &Facts<'a>,
-    options: &Options<'a>,
-    _: &Namespaces<'a>,
-    arena: &Arena<'a>,
-) -> Result<'a, Root<'a>> {
+pub(super) fn root<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Root<'a>> {
     let root = config.root.as_ref().ok_or(Error::said("config.json: root: it is missing"))?;
     let written = config.linux.as_ref().map(|linux| linux.rootfs_propagation).unwrap_or_default();
     let propagation = match names::mount_option(written) {
@@ -140,7 +132,6 @@ struct Written<'a> {
     propagation: List<'a, u32>,
     data: &'a str,
     has_mode: bool,
-    copy_up: bool,
 }
 
 impl<'a> Written<'a> {
@@ -158,7 +149,7 @@ impl<'a> Written<'a> {
                     read.recursive.set = read.recursive.set & !clear | set;
                     read.recursive.clear = read.recursive.clear & !set | clear;
                 }
-                Some(MountOption::TmpCopyUp) => read.copy_up = true,
+                Some(MountOption::TmpCopyUp) => return Err(not_yet(index, "tmpcopyup", arena)?),
                 Some(MountOption::IdMap { .. }) => return Err(not_yet(index, "idmap", arena)?),
                 None => data.push(arena, *option)?,
             }
@@ -244,7 +235,6 @@ impl<'a> Written<'a> {
             data,
             on_real_directory: matches!(mount.kind, "proc" | "sysfs"),
             takes_mode: mount.kind == "tmpfs" && !self.has_mode,
-            copy_up: self.copy_up,
         })
     }
 

@@ -81,10 +81,7 @@ fn is_procfs(file: &OwnedFd) -> Result<bool, Errno> {
 }
 
 fn mount_file_system(mount: &Mount<'_>, target: &OwnedFd) -> Done {
-    let Source::FileSystem { kind, device, flags, data, takes_mode, copy_up, .. } = mount.source else { return Ok(()) };
-    if copy_up {
-        return Err(At::note(Note::Attach)(Errno::OPNOTSUPP));
-    }
+    let Source::FileSystem { kind, device, flags, data, takes_mode, .. } = mount.source else { return Ok(()) };
     let attach = |data| sys::mount_onto(target.as_fd(), device, kind, flags, data).map_err(At::note(Note::Attach));
     if !takes_mode {
         return attach(data);
