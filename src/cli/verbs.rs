@@ -3,6 +3,8 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
+use linux_raw_sys::general::SIGCHLD;
+
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
 use super::refusal::Refusal;
@@ -20,8 +22,6 @@ use crate::sys::{self, Arguments, AsFd, Errno, fs, task};
 /// Memory for everything that does not grow with a config.json. Only what is used of it is ever there.
 const ARENA_BYTES: usize = 16 << 20;
 
-const SIGCHLD: i32 = 17;
-
 /// What every verb needs.
 struct Context<'a> {
     arguments: Arguments,
@@ -35,20 +35,26 @@ struct Context<'a> {
 
 /// Does what the command line says; the exit status.
 pub fn run(arguments: Arguments) -> i32 {
-    if task::ensure_streams().is_err() {
-        return 1;
+    if let Err(errno) = task::ensure_streams() {
+        return give_up(&Error::errno("open", "/dev/null", errno));
     }
-    let Ok(room) = sys::map_anonymous(ARENA_BYTES) else {
-        report(&Log::to_stderr(Format::Text, false), format_args!("mmap: memory for the command line: cannot allocate memory"));
-        return 1;
+    let room = match sys::map_anonymous(ARENA_BYTES) {
+        Ok(room) => room,
+        Err(errno) => return give_up(&Error::errno("mmap", "memory for the command line", errno)),
     };
-    sys::reset_signal(SIGCHLD); // a caller that ignores it would have the kernel reap the container before us
+    sys::reset_signal(SIGCHLD as i32); // a caller that ignores it would have the kernel reap the container before us
     let arena = Arena::over(room);
     let Ok(argv) = arena.slice(arguments.argv.len().saturating_sub(1), |index| arguments.argv[index].get().unwrap_or(c"")) else {
-        return 1;
+        return give_up(&Error::errno("arguments", "", Errno::TOOBIG));
     };
     let parsed = parse::parse(argv);
     answer(arguments, &parsed, &arena)
+}
+
+/// An error before it is known where errors go.
+fn give_up(error: &Error<'_>) -> i32 {
+    report(&Log::to_stderr(Format::Text, false), format_args!("{error}"));
+    1
 }
 
 fn answer<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, arena: &'a Arena<'a>) -> i32 {
@@ -67,9 +73,9 @@ fn refuse(parsed: &Parsed<'_>, refusal: &Refusal<'_>) -> i32 {
     if let Refusal::Misuse(command, misuse) = refusal {
         let _ = help::print_misuse(*command, misuse, parsed.program, &mut Output::new(task::stdout())); // the error below is what counts
     }
-    if let Ok(log) = open_log(&parsed.global) {
-        report(&log, format_args!("{refusal}"));
-    }
+    // A log that cannot be opened is no reason to keep silent.
+    let log = open_log(&parsed.global).unwrap_or_else(|_| Log::to_stderr(Format::Text, false));
+    report(&log, format_args!("{refusal}"));
     i32::from(refusal.status())
 }
 
@@ -83,18 +89,16 @@ fn open_log<'a>(global: &Global<'a>) -> Result<'a, Log> {
 /// An error: one line in the log, and the bare message on standard error where the log is elsewhere. Without `--log` the message
 /// is the line.
 fn report(log: &Log, message: core::fmt::Arguments<'_>) {
+    log.error(message);
     if log.has_file() {
-        log.error(message);
         let _ = writeln!(Output::new(task::stderr()), "{message}"); // nowhere is left to say that this failed
-    } else {
-        log.error(message);
     }
 }
 
 fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Command<'a>, arena: &'a Arena<'a>) -> i32 {
     let preserved = check_preserved(arguments, command, arena);
     let done = open_log(&parsed.global).and_then(|log| {
-        let is_rootless = is_rootless(arguments, &parsed.global);
+        let is_rootless = is_rootless(&parsed.global);
         let root = state_root(arguments, &parsed.global, is_rootless, arena)?;
         Ok(Context { arguments, program: parsed.program, global: &parsed.global, root, is_rootless, log, arena })
     });
@@ -106,10 +110,7 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
                 1
             }
         },
-        Err(error) => {
-            report(&Log::to_stderr(Format::Text, false), format_args!("{error}"));
-            1
-        }
+        Err(error) => give_up(&error),
     }
 }
 
@@ -135,9 +136,8 @@ fn listen_fds(arguments: Arguments) -> u32 {
     number("LISTEN_FDS").filter(|_| is_ours).map_or(0, |count| count.min(MOST))
 }
 
-/// As runc: not root, or root of a user namespace whose USER says otherwise.
-fn is_rootless(arguments: Arguments, global: &Global<'_>) -> bool {
-    let _ = arguments;
+/// Whether the caller is not root, unless `--rootless` says it.
+fn is_rootless(global: &Global<'_>) -> bool {
     match global.rootless {
         Rootless::True => true,
         Rootless::False => false,

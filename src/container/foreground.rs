@@ -2,16 +2,19 @@
 //!
 //! Must: have every signal blocked before the container is made. Mustn't: leave the caller's terminal in raw mode.
 
+use linux_raw_sys::general as c;
+
 use super::create::Started;
 use crate::error::{Error, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 
-const SIGCHLD: i32 = 17;
-const SIGPIPE: i32 = 13;
-const SIGWINCH: i32 = 28;
-const SIGURG: i32 = 23;
-const SIGKILL: i32 = 9;
-const SIGSTOP: i32 = 19;
+// Numbers that differ between architectures.
+const SIGCHLD: i32 = c::SIGCHLD as i32;
+const SIGPIPE: i32 = c::SIGPIPE as i32;
+const SIGWINCH: i32 = c::SIGWINCH as i32;
+const SIGURG: i32 = c::SIGURG as i32;
+const SIGKILL: i32 = c::SIGKILL as i32;
+const SIGSTOP: i32 = c::SIGSTOP as i32;
 
 /// The caller's terminal, raw as long as this lives.
 pub struct RawTerminal {

@@ -7,7 +7,7 @@ use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
-const SIGKILL: i32 = 9;
+const SIGKILL: i32 = linux_raw_sys::general::SIGKILL as i32;
 
 /// `start`: gives the start to a created container.
 pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {

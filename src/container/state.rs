@@ -305,7 +305,7 @@ pub struct Process {
     pub pidfd: Option<OwnedFd>,
 }
 
-/// The name of a user as `list` shows it: that of the host's /etc/passwd, or `#` and the number.
+/// A user as `list` shows it: root by name, anybody else as `#` and the number.
 pub struct Owner(pub u32);
 
 impl fmt::Display for Owner {
