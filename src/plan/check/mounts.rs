@@ -41,6 +41,8 @@ impl Options {
 fn destination(mount: &Mount<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if mount.destination.is_empty() {
         report.say(at, error!("destination", "must not be empty"));
+    } else if mount.destination.split('/').all(|component| matches!(component, "" | ".")) {
+        report.say(at, error!("destination", "nothing may be mounted over the root"));
     } else if !mount.destination.starts_with('/') {
         report.say(at, warning!("destination", "relative destination path is **deprecated**, using it as relative to /"));
     }
