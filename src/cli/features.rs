@@ -86,9 +86,9 @@ fn seccomp(seccomp: &Seccomp, out: &mut dyn Write) -> fmt::Result {
     out.write_char('}')
 }
 
-/// All that are known but the id mapping ones, which `mountExtensions` tells about, and what is not built yet.
+/// All that are known but the id mapping ones, which `mountExtensions` tells about.
 fn mount_options() -> impl Iterator<Item = &'static str> {
-    names::mount_options().filter(|name| !matches!(names::mount_option(name), Some(MountOption::IdMap { .. } | MountOption::TmpCopyUp)))
+    names::mount_options().filter(|name| !matches!(names::mount_option(name), Some(MountOption::IdMap { .. })))
 }
 
 fn namespaces() -> [&'static str; 8] {
