@@ -6,15 +6,11 @@ use crate::error::{Error, Result};
 use crate::mem::Arena;
 use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
 
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
-
 /// Opens the host's /proc, and looks whether it is one.
 pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
     let procfs = fs::open(c"/proc", flags, fs::Mode::empty()).map_err(Error::on("open", "/proc"))?;
-    let status = fs::fstatfs(&procfs).map_err(Error::on("statfs", "/proc"))?;
-    if status.f_type as u64 & 0xffff_ffff == PROC_SUPER_MAGIC {
+    if sys::file_system(&procfs).map_err(Error::on("statfs", "/proc"))? == sys::magic::PROC_SUPER_MAGIC {
         return Ok(procfs);
     }
     Err(Error::text("/proc", "", "it is not a procfs (mount -t proc proc /proc)"))
@@ -22,7 +18,7 @@ pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
 
 /// Whether /sys/fs/cgroup is cgroup v2, and so all there is.
 pub fn has_only_cgroup_v2() -> bool {
-    fs::statfs(c"/sys/fs/cgroup").is_ok_and(|status| status.f_type as u64 & 0xffff_ffff == CGROUP2_SUPER_MAGIC)
+    fs::statfs(c"/sys/fs/cgroup").is_ok_and(|status| status.f_type as u32 == sys::magic::CGROUP2_SUPER_MAGIC)
 }
 
 /// Where cgroup v2 is mounted: /sys/fs/cgroup, or what the mount table says (hybrid hosts). `None` without any.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sys::{self, Arguments, AsFd, Errno, OwnedFd, fs};
 
 /// File systems that nobody can write to, whatever they are mounted with: squashfs, erofs, cramfs, ISO 9660.
-const READ_ONLY_MAGICS: [u64; 4] = [0x7371_7368, 0xe0f5_e1e2, 0x28cd_3d45, 0x9660];
+const READ_ONLY_MAGICS: [u32; 4] = [0x7371_7368, 0xe0f5_e1e2, 0x28cd_3d45, 0x9660];
 
 /// Returns when this process already runs from such a copy, or from a file system that cannot be written; else becomes the copy.
 /// Errors: no memfd(2) (Linux 3.17), no memory.
@@ -46,7 +46,7 @@ fn is_sealed(file: &OwnedFd) -> bool {
 }
 
 fn is_on_read_only_file_system(file: &OwnedFd) -> bool {
-    fs::fstatfs(file).is_ok_and(|status| READ_ONLY_MAGICS.contains(&(status.f_type as u64 & 0xffff_ffff)))
+    sys::file_system(file).is_ok_and(|found| READ_ONLY_MAGICS.contains(&found))
 }
 
 fn seal_copy(own: &OwnedFd) -> core::result::Result<OwnedFd, Errno> {

@@ -72,9 +72,9 @@ pub fn await_end(record: &Record<'_>, process: &state::Process, procfs: Borrowed
     loop {
         let left = deadline.saturating_sub(task::now_ms());
         let ended = match &process.pidfd {
-            Some(pidfd) => task::poll(&mut [task::PollFd::new(pidfd, task::PollFlags::IN)], Some(&milliseconds(left))) == Ok(1),
+            Some(pidfd) => task::poll(&mut [task::PollFd::new(pidfd, task::PollFlags::IN)], Some(&task::milliseconds(left))) == Ok(1),
             None => {
-                let _ = task::poll(&mut [], Some(&milliseconds(left.min(ASK_AGAIN_MS)))); // it only passes the time
+                let _ = task::poll(&mut [], Some(&task::milliseconds(left.min(ASK_AGAIN_MS)))); // it only passes the time
                 !state::is_alive(record, procfs)
             }
         };
@@ -82,8 +82,4 @@ pub fn await_end(record: &Record<'_>, process: &state::Process, procfs: Borrowed
             return ended;
         }
     }
-}
-
-fn milliseconds(count: u64) -> task::Timespec {
-    task::Timespec { tv_sec: (count / 1000) as i64, tv_nsec: (count % 1000 * 1_000_000) as _ }
 }

@@ -104,13 +104,12 @@ pub fn join(cgroup: BorrowedFd<'_>, pid: &str) -> Result<(), Errno> {
 
 /// Whether all of its processes are frozen.
 pub fn is_frozen(cgroup: BorrowedFd<'_>) -> bool {
-    has_event(cgroup, b"frozen 1")
+    let mut buffer = [0; 256];
+    read_file(cgroup, c"cgroup.events", &mut buffer).is_ok_and(|events| has_line(events, b"frozen 1"))
 }
 
-fn has_event(cgroup: BorrowedFd<'_>, event: &[u8]) -> bool {
-    let mut buffer = [0; 256];
-    let events = read_file(cgroup, c"cgroup.events", &mut buffer).unwrap_or_default();
-    events.split(|byte| *byte == b'\n').any(|line| line == event)
+fn has_line(text: &[u8], wanted: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| line == wanted)
 }
 
 /// Kills every process in it and below, frozen or not.
@@ -125,7 +124,7 @@ pub fn kill_all(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
     killed
 }
 
-/// How deep a container may have nested cgroups of its own and still be cleaned up by us; the kernel's own bound is the path's length.
+/// How deep a container may have nested cgroups of its own and still be killed by us before Linux 5.14; the kernel's own bound is the path's length.
 const MAX_DEPTH: usize = 32;
 
 fn kill_each(cgroup: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
@@ -163,22 +162,19 @@ pub fn remove(path: &CStr, timeout_ms: u32) -> Result<(), Errno> {
 /// Waits by poll(2) on cgroup.events, which the kernel wakes when a cgroup becomes empty (cgroup-v2.rst, "[Un]populated Notification").
 fn await_empty(cgroup: BorrowedFd<'_>, timeout_ms: u32) -> Result<(), Errno> {
     let events = fs::openat(cgroup, c"cgroup.events", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
-    let timeout = task::Timespec { tv_sec: i64::from(timeout_ms / 1000), tv_nsec: i64::from(timeout_ms % 1000 * 1_000_000) };
     let deadline = task::now_ms() + u64::from(timeout_ms);
-    while !has_event(cgroup, b"populated 0") {
-        if task::now_ms() >= deadline {
+    loop {
+        let mut buffer = [0; 256];
+        let len = fs::pread(&events, &mut buffer, 0)?; // it also arms the notification
+        if has_line(&buffer[..len], b"populated 0") {
+            return Ok(());
+        }
+        let left = deadline.saturating_sub(task::now_ms());
+        if left == 0 {
             return Err(Errno::BUSY);
         }
-        let mut poll = [task::PollFd::new(&events, task::PollFlags::PRI)];
-        // Reading arms the notification.
-        let mut buffer = [0; 256];
-        let _ = fs::pread(&events, &mut buffer, 0)?;
-        if has_event(cgroup, b"populated 0") {
-            break;
-        }
-        task::poll(&mut poll, Some(&timeout))?;
+        task::poll(&mut [task::PollFd::new(&events, task::PollFlags::PRI)], Some(&task::milliseconds(left)))?;
     }
-    Ok(())
 }
 
 /// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.

@@ -1,11 +1,8 @@
 //! The container's terminal: a pair from its own devpts, the master handed out, the slave made the standard streams.
 
-use super::masks::is_character_device;
 use super::{At, Done, Stage};
 use crate::error::Note;
 use crate::sys::{self, AsFd, Errno, OwnedFd, fs, task};
-
-const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 
 /// First byte of the message that brings the master to the parent.
 pub const MASTER: u8 = b'T';
@@ -40,12 +37,12 @@ pub fn open(stage: &mut Stage<'_, '_>) -> Done {
 fn open_master(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
     let not_terminal = At::note(Note::NotTerminal);
     let pts = stage.open(c"/dev/pts").map_err(not_terminal)?;
-    if fs::fstatfs(&pts)?.f_type as u64 & 0xffff_ffff != DEVPTS_SUPER_MAGIC {
+    if sys::file_system(&pts)? != sys::magic::DEVPTS_SUPER_MAGIC {
         return Err(At::note(Note::NotTerminal)(Errno::NODEV));
     }
     let flags = fs::OFlags::RDWR | fs::OFlags::NOCTTY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
     let master = fs::openat(&pts, c"ptmx", flags, fs::Mode::empty()).map_err(At::note(Note::NotTerminal))?;
-    if !is_character_device(&master, 5, 2)? {
+    if !sys::is_character_device(&master, (5, 2))? {
         return Err(At::note(Note::NotTerminal)(Errno::NODEV));
     }
     task::unlockpt(&master)?;
@@ -62,7 +59,7 @@ fn mount_on_console(stage: &Stage<'_, '_>, slave: &OwnedFd) -> Done {
     }
     let flags = fs::OFlags::PATH | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
     let target = fs::openat(&dev, c"console", flags, fs::Mode::empty()).map_err(At::note(Note::OpenTarget))?;
-    if fs::FileType::from_raw_mode(fs::fstat(&target)?.st_mode) == fs::FileType::Symlink {
+    if sys::file_type(&target)? == fs::FileType::Symlink {
         return Err(At::note(Note::OpenTarget)(Errno::LOOP));
     }
     let bound = sys::bind(stage.procfs, slave.as_fd(), target.as_fd(), false);

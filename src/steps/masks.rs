@@ -48,7 +48,7 @@ pub fn hide_paths(stage: &mut Stage<'_, '_>) -> Done {
 }
 
 fn hide(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: &OwnedFd, null: &mut Option<OwnedFd>, empty: &mut Option<OwnedFd>) -> Done {
-    let is_directory = fs::FileType::from_raw_mode(fs::fstat(target)?.st_mode) == fs::FileType::Directory;
+    let is_directory = sys::file_type(target)? == fs::FileType::Directory;
     if !is_directory && null.is_none() {
         *null = Some(open_null(stage)?);
     }
@@ -73,12 +73,5 @@ fn open_null(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
     let dev = stage.open(c"/dev").map_err(At::note(Note::NotNull))?;
     let flags = fs::OFlags::PATH | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
     let null = fs::openat(&dev, c"null", flags, fs::Mode::empty()).map_err(At::note(Note::NotNull))?;
-    if is_character_device(&null, 1, 3)? { Ok(null) } else { Err(At::note(Note::NotNull)(Errno::NODEV)) }
-}
-
-/// Whether an open file is the character device of that number.
-pub(super) fn is_character_device(file: &OwnedFd, major: u32, minor: u32) -> Result<bool, Errno> {
-    let status = fs::fstat(file)?;
-    let is_character = fs::FileType::from_raw_mode(status.st_mode) == fs::FileType::CharacterDevice;
-    Ok(is_character && (fs::major(status.st_rdev), fs::minor(status.st_rdev)) == (major, minor))
+    if sys::is_character_device(&null, (1, 3))? { Ok(null) } else { Err(At::note(Note::NotNull)(Errno::NODEV)) }
 }

@@ -9,8 +9,6 @@ use crate::error::Note;
 use crate::plan::mounts::{Mount, Source};
 use crate::sys::{self, AsFd, Attributes, BorrowedFd, Errno, Missing, OwnedFd, fs};
 
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-
 /// Mounts everything.
 ///
 /// Mustn't: follow the destination out of the root, nor mount onto a procfs what is not on the plan's short list.
@@ -62,7 +60,7 @@ fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: b
         Errno::LOOP | Errno::NOTDIR => At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR),
         errno => At::note(Note::OpenTarget)(errno),
     })?;
-    if fs::FileType::from_raw_mode(fs::fstat(&target)?.st_mode) == fs::FileType::Directory {
+    if sys::file_type(&target)? == fs::FileType::Directory {
         return Ok(target);
     }
     Err(At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR))
@@ -77,7 +75,7 @@ fn check_target(mount: &Mount<'_>, target: &OwnedFd) -> Result<Option<u64>, At> 
 }
 
 fn is_procfs(file: &OwnedFd) -> Result<bool, Errno> {
-    Ok(fs::fstatfs(file)?.f_type as u64 & 0xffff_ffff == PROC_SUPER_MAGIC)
+    Ok(sys::file_system(file)? == sys::magic::PROC_SUPER_MAGIC)
 }
 
 fn mount_file_system(mount: &Mount<'_>, target: &OwnedFd) -> Done {
@@ -129,7 +127,7 @@ impl Binding {
 }
 
 fn bind(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: &OwnedFd, binding: Binding) -> Result<OwnedFd, At> {
-    let is_directory = fs::FileType::from_raw_mode(fs::fstat(source)?.st_mode) == fs::FileType::Directory;
+    let is_directory = sys::file_type(source)? == fs::FileType::Directory;
     let missing = if is_directory { Missing::Directory } else { Missing::File };
     let target = sys::open_or_create_in_root(stage.root()?, mount.destination, missing).map_err(At::note(Note::OpenTarget))?;
     let before = check_target(mount, &target)?;

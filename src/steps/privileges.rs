@@ -39,8 +39,7 @@ pub fn own_standard_streams(stage: &mut Stage<'_, '_>) -> Done {
     let uid = fs::Uid::from_raw(stage.plan.process.uid);
     for stream in [task::stdin(), task::stdout(), task::stderr()] {
         let Ok(status) = fs::fstat(stream) else { continue }; // a stream that is closed has no owner
-        let is_null = (fs::major(status.st_rdev), fs::minor(status.st_rdev)) == (1, 3);
-        if status.st_uid == stage.plan.process.uid || is_null {
+        if status.st_uid == stage.plan.process.uid || sys::is_character_device(stream, (1, 3))? {
             continue;
         }
         match fs::fchown(stream, Some(uid), None) {

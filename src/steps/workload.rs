@@ -106,7 +106,7 @@ fn read_home(stage: &Stage<'_, '_>, home: &mut PathBuffer) -> bool {
 /// A file of the image for reading; only a regular one, since opening a FIFO would wait for ever.
 fn open_regular(stage: &Stage<'_, '_>, path: &CStr) -> Result<OwnedFd, Errno> {
     let found = stage.open(path)?;
-    if fs::FileType::from_raw_mode(fs::fstat(&found)?.st_mode) != fs::FileType::RegularFile {
+    if sys::file_type(&found)? != fs::FileType::RegularFile {
         return Err(Errno::INVAL);
     }
     sys::reopen_for_reading(stage.procfs, found.as_fd())

@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "with `mem` this is the only floor that may")]
 
 mod bpf;
+mod file;
 mod libc;
 mod memory;
 mod mount;
@@ -17,6 +18,7 @@ mod streams;
 mod walk;
 
 pub use bpf::{attach_device_program, load_device_program};
+pub use file::{file_system, file_type, is_character_device, magic};
 pub use libc::{abort, strerror};
 pub use memory::map_anonymous;
 pub use mount::{
@@ -65,6 +67,11 @@ pub mod task {
         remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
     };
     pub use rustix::time::{ClockId, clock_gettime};
+
+    /// A span of that many milliseconds.
+    pub fn milliseconds(count: u64) -> Timespec {
+        Timespec { tv_sec: (count / 1000) as i64, tv_nsec: (count % 1000 * 1_000_000) as _ }
+    }
 
     /// Milliseconds of a clock that never goes back.
     pub fn now_ms() -> u64 {

@@ -1,0 +1,27 @@
+//! What an open file is: its kind, its file system, its device. It is the descriptor that is asked, which may be O_PATH.
+
+use rustix::fs::{FileType, fstat, fstatfs, major, minor};
+
+use super::{AsFd, Errno};
+
+/// File systems by the number that statfs(2) knows them by.
+pub mod magic {
+    pub use linux_raw_sys::general::{CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC, PROC_SUPER_MAGIC};
+}
+
+/// Which file system an open file lies on: `*_MAGIC` of statfs(2).
+pub fn file_system(file: impl AsFd) -> Result<u32, Errno> {
+    Ok(fstatfs(file)?.f_type as u32)
+}
+
+/// What kind of file it is.
+pub fn file_type(file: impl AsFd) -> Result<FileType, Errno> {
+    Ok(FileType::from_raw_mode(fstat(file)?.st_mode))
+}
+
+/// Whether it is the character device of that number.
+pub fn is_character_device(file: impl AsFd, device: (u32, u32)) -> Result<bool, Errno> {
+    let status = fstat(file)?;
+    let is_character = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
+    Ok(is_character && (major(status.st_rdev), minor(status.st_rdev)) == device)
+}
