@@ -2,11 +2,12 @@
 
 use core::ffi::CStr;
 
+use super::state::{self, Directory};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::mem::Arena;
 use crate::spec::{self, Config};
-use crate::sys::{self, BorrowedFd, OwnedFd, fs};
+use crate::sys::{self, AsFd, BorrowedFd, fs};
 
 /// A larger config.json is refused: no real one comes near, and memory on a small board does not grow.
 pub const MOST_CONFIG_BYTES: usize = 32 << 20;
@@ -15,7 +16,9 @@ pub const MOST_CONFIG_BYTES: usize = 32 << 20;
 pub struct Bundle {
     /// Its absolute path.
     pub path: &'static str,
-    /// What config.json says.
+    /// config.json itself.
+    pub text: &'static [u8],
+    /// What it says.
     pub config: Config<'static>,
     /// Memory, bounded by the size of config.json, for what is made of it.
     pub arena: Arena<'static>,
@@ -26,12 +29,21 @@ pub struct Bundle {
 /// Reads the bundle at `path`. Errors name the file, and for config.json the line, the column and the field.
 pub fn open<'a>(procfs: BorrowedFd<'_>, path: &'a CStr, arena: &Arena<'a>) -> Result<'a, Bundle> {
     let (directory, real) = super::facts::real_directory(procfs, path, arena)?;
-    let text = read(&directory, c"config.json")?;
-    let room = spec::arena_bytes(text.len()) + PLAN_BYTES + real.len() + text.len() * 4;
+    of_text(read(&directory, c"config.json")?, real, arena)
+}
+
+/// What a container was made of, as its state directory keeps it: whatever became of the bundle since, no later process of the
+/// container is bound less than its first. `path` is the bundle's.
+pub fn kept<'a>(directory: &Directory, path: &str, arena: &Arena<'a>) -> Result<'a, Bundle> {
+    of_text(read(directory.as_fd(), state::CONFIG)?, path, arena)
+}
+
+fn of_text<'a>(text: &'static [u8], path: &str, arena: &Arena<'a>) -> Result<'a, Bundle> {
+    let room = spec::arena_bytes(text.len()) + PLAN_BYTES + path.len() + text.len() * 4;
     let memory = Arena::over(sys::map_anonymous(room).map_err(Error::on("mmap", "memory for config.json"))?);
-    let path = memory.format(format_args!("{real}"))?;
-    let (config, notes) = json::read::<Config<'static>>(text, &memory).map_err(|error| described(&error, real, arena))?;
-    Ok(Bundle { path, config, arena: memory, notes })
+    let kept_path = memory.format(format_args!("{path}"))?;
+    let (config, notes) = json::read::<Config<'static>>(text, &memory).map_err(|error| described(&error, path, arena))?;
+    Ok(Bundle { path: kept_path, text, config, arena: memory, notes })
 }
 
 /// What the plan needs besides what grows with config.json: the default devices and their program, HOME, messages.
@@ -42,7 +54,7 @@ fn described<'a>(error: &json::Error<'_>, bundle: &str, arena: &Arena<'a>) -> Er
 }
 
 /// A whole file. Errors: not a regular file, larger than [`MOST_CONFIG_BYTES`].
-fn read<'a>(directory: &OwnedFd, name: &'static CStr) -> Result<'a, &'static [u8]> {
+fn read<'a>(directory: impl AsFd, name: &'static CStr) -> Result<'a, &'static [u8]> {
     let shown = name.to_str().unwrap_or_default();
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
     let file = fs::openat(directory, name, flags, fs::Mode::empty()).map_err(Error::on("open", shown))?;

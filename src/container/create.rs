@@ -189,6 +189,7 @@ impl Work {
         };
         self.start_child(request, &ours, theirs, gate)?;
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
+        self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours)?;
         self.send_pidfd()?;
         self.directory.publish()?;

@@ -2,7 +2,7 @@
 //!
 //! `creating.json` stands there before anything of the container exists, `ready.json` once its process is known, and becomes
 //! `state.json` when it is created: so whatever kills the runtime, `delete --force` finds what there is to clean up.
-//! The FIFO exists as long as the container waits for `start`.
+//! `config.json` is the bundle's as it was then, for whoever has to go by it later. The FIFO exists as long as the container waits for `start`.
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};
@@ -19,6 +19,8 @@ const CREATING: &CStr = c"creating.json";
 const READY: &CStr = c"ready.json";
 const STATE: &CStr = c"state.json";
 const FIFO: &CStr = c"exec.fifo";
+/// What the container was made of, as it was then.
+pub const CONFIG: &CStr = c"config.json";
 
 /// What state.json says.
 pub type Record<'a> = crate::spec::state::State<'a>;
@@ -178,15 +180,28 @@ impl Directory {
         self.write(READY, record, arena)
     }
 
+    /// Keeps the text of config.json.
+    pub fn keep_config<'a>(&self, text: &[u8]) -> Result<'a, ()> {
+        self.write_file(CONFIG, text)
+    }
+
     fn write<'a>(&self, name: &'static CStr, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
-        let text = arena.format(format_args!("{}", Json(record)))?;
+        self.write_file(name, arena.format(format_args!("{}", Json(record)))?.as_bytes())
+    }
+
+    fn write_file<'a>(&self, name: &'static CStr, text: &[u8]) -> Result<'a, ()> {
         let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-        let written = fs::openat(&self.fd, name, flags, fs::Mode::from_raw_mode(0o600)).and_then(|file| fs::write(&file, text.as_bytes()));
+        let written = fs::openat(&self.fd, name, flags, fs::Mode::from_raw_mode(0o600)).and_then(|file| fs::write(&file, text));
         match written {
             Ok(len) if len == text.len() => Ok(()),
             Ok(_) => Err(Error::at("write", name)(Errno::NOSPC)),
             Err(errno) => Err(Error::at("write", name)(errno)),
         }
+    }
+
+    /// The directory itself.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// Makes the record of a ready container its state.
@@ -224,7 +239,7 @@ impl Directory {
 
     /// Removes the directory and what is in it.
     pub fn remove(&self) -> core::result::Result<(), Errno> {
-        for name in [FIFO, CREATING, READY, STATE] {
+        for name in [FIFO, CREATING, READY, CONFIG, STATE] {
             match fs::unlinkat(&self.fd, name, fs::AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno),
