@@ -1,33 +1,15 @@
 //! What went wrong, as a value: what was tried, on what, and why it failed. It is printed once, by `cli`.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
-use crate::mem::Full;
+use crate::mem::{Aside, Full, Words};
 use crate::sys::Errno;
 
 /// A failure that is ready to be printed as one line: `what: on: why`.
 ///
-/// Small and copyable: the texts are literals or live in the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error<'a> {
-    /// What was being done, or the whole sentence.
-    pub what: &'a str,
-    /// What it was done to: a path, a name, a field; may be empty.
-    pub on: &'a str,
-    /// Why it failed.
-    pub why: Why<'a>,
-}
-
-/// The reason of an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why<'a> {
-    /// The kernel's answer.
-    Errno(Errno),
-    /// A sentence.
-    Text(&'a str),
-    /// `what` says it all.
-    Said,
-}
+/// One word, so that it costs little where nothing fails; the texts are literals or live in the arena. Print it soon: only the last few are kept.
+#[derive(Clone, Copy)]
+pub struct Error<'a>(Aside<'a>);
 
 /// What the project's fallible functions return.
 pub type Result<'a, T> = core::result::Result<T, Error<'a>>;
@@ -36,19 +18,19 @@ impl<'a> Error<'a> {
     /// A sentence that needs nothing more.
     #[cold]
     pub fn said(what: &'a str) -> Self {
-        Error { what, on: "", why: Why::Said }
+        Error::text(what, "", "")
     }
 
-    /// `what: on: why`, with a reason in words.
+    /// `what: on: why`, with a reason in words. What is empty is left out.
     #[cold]
     pub fn text(what: &'a str, on: &'a str, why: &'a str) -> Self {
-        Error { what, on, why: Why::Text(why) }
+        Error(Aside::put(Words { texts: [what, on, why], number: 0 }))
     }
 
     /// `what: on: why`, with the kernel's reason.
     #[cold]
     pub fn errno(what: &'a str, on: &'a str, errno: Errno) -> Self {
-        Error { what, on, why: Why::Errno(errno) }
+        Error(Aside::put(Words { texts: [what, on, ""], number: errno.raw_os_error() as u16 }))
     }
 
     /// For `map_err`: the kernel's reason for failing to do `what` to `on`.
@@ -58,11 +40,22 @@ impl<'a> Error<'a> {
 
     /// For `map_err`: the same for a path. A path that is not UTF-8 is not named.
     pub fn at(what: &'a str, path: &'a core::ffi::CStr) -> impl FnOnce(Errno) -> Self {
-        move |errno| Error::errno(what, path.to_str().unwrap_or("(a path that is not UTF-8)"), errno)
+        move |errno| Error::errno_at(what, path, errno)
+    }
+
+    /// Whether it is the sentence `what` and nothing more.
+    pub fn is_said(self, what: &str) -> bool {
+        self.0.words() == Some(Words { texts: [what, "", ""], number: 0 })
+    }
+
+    #[cold]
+    fn errno_at(what: &'a str, path: &'a core::ffi::CStr, errno: Errno) -> Self {
+        Error::errno(what, path.to_str().unwrap_or("(a path that is not UTF-8)"), errno)
     }
 }
 
 impl From<Full> for Error<'_> {
+    #[cold]
     fn from(_: Full) -> Self {
         Error::said("config.json is too large: it needs more than the memory that its size allows")
     }
@@ -70,15 +63,31 @@ impl From<Full> for Error<'_> {
 
 impl fmt::Display for Error<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)?;
-        if !self.on.is_empty() {
-            write!(f, ": {}", self.on)?;
+        let lost = Words { texts: ["an error whose words were lost among many others", "", ""], number: 0 };
+        let Words { texts: [what, rest @ ..], number } = self.0.words().unwrap_or(lost);
+        f.write_str(what)?;
+        for text in rest.into_iter().filter(|text| !text.is_empty()) {
+            f.write_str(": ")?;
+            f.write_str(text)?;
         }
-        match self.why {
-            Why::Errno(errno) => write!(f, ": {}", Reason(errno)),
-            Why::Text(text) => write!(f, ": {text}"),
-            Why::Said => Ok(()),
+        if number == 0 {
+            return Ok(());
         }
+        f.write_str(": ")?;
+        Reason(Errno::from_raw_os_error(i32::from(number))).fmt(f)
+    }
+}
+
+/// Equal by what they say.
+impl PartialEq for Error<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.words() == other.0.words()
+    }
+}
+
+impl fmt::Debug for Error<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -89,7 +98,8 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = crate::sys::strerror(self.0);
         let first = text.chars().next().unwrap_or('?');
-        write!(f, "{}{}", first.to_ascii_lowercase(), text.get(1..).unwrap_or_default())
+        f.write_char(first.to_ascii_lowercase())?;
+        f.write_str(text.get(1..).unwrap_or_default())
     }
 }
 

@@ -19,7 +19,7 @@ const DYING_CHILD_MS: u32 = 5_000;
 /// `delete`: of a container that has stopped, or was never started; with `force` of any.
 pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a>) -> Result<'a, ()> {
     let directory = match Directory::open(root, id) {
-        Err(error) if is_forced && error == Error::said("container does not exist") => return Ok(()),
+        Err(error) if is_forced && error.is_said("container does not exist") => return Ok(()),
         directory => directory?,
     };
     directory.lock()?;

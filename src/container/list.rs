@@ -57,7 +57,7 @@ pub fn all<'a>(
         let Some(directory) = Directory::of_list(&parent, id) else { continue };
         match directory.read(arena) {
             Ok(record) => containers.push(arena, Container { record, status: state::status(&record, &directory, procfs) })?,
-            Err(error) if error == Error::said("container does not exist") => {}
+            Err(error) if error.is_said("container does not exist") => {}
             Err(error) => broken(id, &error),
         }
     }
