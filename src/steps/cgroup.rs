@@ -2,12 +2,19 @@
 //!
 //! Mustn't: move a process by writing cgroup.procs where it can be born there; that costs a grace period of the kernel's RCU.
 
+mod end;
+mod events;
+mod members;
+
+pub use end::{kill_all, remove};
+pub use events::{Freezer, freeze, is_frozen};
+pub use members::each_pid;
+
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
 use crate::mem::PathBuffer;
 use crate::plan::Setting;
-use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs};
 
 /// Which step of the cgroup's making failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +77,8 @@ fn hand_on(cgroup: BorrowedFd<'_>, controllers: &[u8]) {
 }
 
 fn accept<'a>(cgroup: &OwnedFd) -> Result<(), Trouble<'a>> {
-    let mut buffer = [0; 4096];
-    let processes = read_file(cgroup.as_fd(), c"cgroup.procs", &mut buffer).map_err(Trouble::Directory)?;
-    let count = processes.iter().filter(|byte| **byte == b'\n').count();
+    let mut count = 0;
+    members::own_pids(cgroup.as_fd(), &mut |_| count += 1).map_err(Trouble::Directory)?;
     if count > 0 {
         return Err(Trouble::NotEmpty(count));
     }
@@ -100,121 +106,6 @@ pub fn open(path: &CStr) -> Result<OwnedFd, Errno> {
 /// Moves a process here: only for kernels without CLONE_INTO_CGROUP.
 pub fn join(cgroup: BorrowedFd<'_>, pid: &str) -> Result<(), Errno> {
     write_file(cgroup, c"cgroup.procs", pid.as_bytes())
-}
-
-/// Whether all of its processes are frozen.
-pub fn is_frozen(cgroup: BorrowedFd<'_>) -> bool {
-    let mut buffer = [0; 256];
-    read_file(cgroup, c"cgroup.events", &mut buffer).is_ok_and(|events| has_line(events, b"frozen 1"))
-}
-
-fn has_line(text: &[u8], wanted: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| line == wanted)
-}
-
-/// Kills every process in it and below, frozen or not.
-pub fn kill_all(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
-    match write_file(cgroup, c"cgroup.kill", b"1") {
-        Err(Errno::NOENT) => {} // before Linux 5.14
-        answer => return answer,
-    }
-    let _ = write_file(cgroup, c"cgroup.freeze", b"1"); // so that nobody forks meanwhile
-    let killed = kill_each(cgroup, 0);
-    let _ = write_file(cgroup, c"cgroup.freeze", b"0");
-    killed
-}
-
-/// How deep a container may have nested cgroups of its own and still be killed by us before Linux 5.14; the kernel's own bound is the path's length.
-const MAX_DEPTH: usize = 32;
-
-fn kill_each(cgroup: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
-    let mut buffer = [0; 4096];
-    let mut text = read_file(cgroup, c"cgroup.procs", &mut buffer)?;
-    while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-        let pid = core::str::from_utf8(&text[..end]).ok().and_then(|pid| pid.parse().ok()).and_then(task::Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = task::kill_process(pid, task::Signal::KILL); // ESRCH: it has ended meanwhile
-        }
-        text = &text[end + 1..];
-    }
-    for_each_child(cgroup, |child, _| if depth < MAX_DEPTH { kill_each(child, depth + 1) } else { Ok(()) })
-}
-
-/// Removes the cgroup at `path` and those below it, and waits, at most `timeout_ms`, until its last process is gone.
-pub fn remove(path: &CStr, timeout_ms: u32) -> Result<(), Errno> {
-    match fs::unlinkat(fs::CWD, path, fs::AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::BUSY | Errno::NOTEMPTY) => {}
-        Err(errno) => return Err(errno),
-    }
-    let cgroup = match open(path) {
-        Err(Errno::NOENT) => return Ok(()),
-        cgroup => cgroup?,
-    };
-    await_empty(cgroup.as_fd(), timeout_ms)?;
-    remove_children(cgroup.as_fd())?;
-    match fs::unlinkat(fs::CWD, path, fs::AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Waits by poll(2) on cgroup.events, which the kernel wakes when a cgroup becomes empty (cgroup-v2.rst, "[Un]populated Notification").
-fn await_empty(cgroup: BorrowedFd<'_>, timeout_ms: u32) -> Result<(), Errno> {
-    let events = fs::openat(cgroup, c"cgroup.events", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
-    let deadline = task::now_ms() + u64::from(timeout_ms);
-    loop {
-        let mut buffer = [0; 256];
-        let len = fs::pread(&events, &mut buffer, 0)?; // it also arms the notification
-        if has_line(&buffer[..len], b"populated 0") {
-            return Ok(());
-        }
-        let left = deadline.saturating_sub(task::now_ms());
-        if left == 0 {
-            return Err(Errno::BUSY);
-        }
-        task::poll(&mut [task::PollFd::new(&events, task::PollFlags::PRI)], Some(&task::milliseconds(left)))?;
-    }
-}
-
-/// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.
-fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
-    while let Some((mut name, mut child)) = first_child(cgroup)? {
-        let mut parent = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
-        while let Some((below, grandchild)) = first_child(child.as_fd())? {
-            (parent, name, child) = (child, below, grandchild);
-        }
-        fs::unlinkat(&parent, name.as_c_str(), fs::AtFlags::REMOVEDIR)?;
-    }
-    Ok(())
-}
-
-fn first_child(cgroup: BorrowedFd<'_>) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
-    let mut found = None;
-    for_each_child(cgroup, |child, name| {
-        if found.is_none() {
-            let mut path = PathBuffer::new();
-            path.set(&[name.to_bytes()]);
-            found = Some((path, fs::fcntl_dupfd_cloexec(child, 3)?));
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-fn for_each_child(cgroup: BorrowedFd<'_>, mut visit: impl FnMut(BorrowedFd<'_>, &CStr) -> Result<(), Errno>) -> Result<(), Errno> {
-    let directory = fs::openat(cgroup, c".", DIRECTORY, fs::Mode::empty())?;
-    let mut room = [MaybeUninit::uninit(); 2048];
-    let mut entries = fs::RawDir::new(&directory, &mut room);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if entry.file_type() == fs::FileType::Directory && name != c"." && name != c".." {
-            let child = fs::openat(cgroup, name, DIRECTORY, fs::Mode::empty())?;
-            visit(child.as_fd(), name)?;
-        }
-    }
-    Ok(())
 }
 
 fn write_file(cgroup: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<(), Errno> {

@@ -1,0 +1,69 @@
+//! The end of a cgroup: its processes are killed, its children removed, and it itself.
+
+use core::ffi::CStr;
+
+use super::events::await_empty;
+use super::members::{each_pid, for_each_child};
+use super::{open, write_file};
+use crate::mem::PathBuffer;
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
+
+/// Kills every process in it and below, frozen or not.
+pub fn kill_all(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
+    match write_file(cgroup, c"cgroup.kill", b"1") {
+        Err(Errno::NOENT) => {} // before Linux 5.14
+        answer => return answer,
+    }
+    let _ = write_file(cgroup, c"cgroup.freeze", b"1"); // so that nobody forks meanwhile
+    let killed = each_pid(cgroup, &mut |pid| {
+        if let Some(pid) = task::Pid::from_raw(pid as i32) {
+            let _ = task::kill_process(pid, task::Signal::KILL); // ESRCH: it has ended meanwhile
+        }
+    });
+    let _ = write_file(cgroup, c"cgroup.freeze", b"0");
+    killed
+}
+
+/// Removes the cgroup at `path` and those below it, and waits, at most `timeout_ms`, until its last process is gone.
+pub fn remove(path: &CStr, timeout_ms: u32) -> Result<(), Errno> {
+    match fs::unlinkat(fs::CWD, path, fs::AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::BUSY | Errno::NOTEMPTY) => {}
+        Err(errno) => return Err(errno),
+    }
+    let cgroup = match open(path) {
+        Err(Errno::NOENT) => return Ok(()),
+        cgroup => cgroup?,
+    };
+    await_empty(cgroup.as_fd(), timeout_ms)?;
+    remove_children(cgroup.as_fd())?;
+    match fs::unlinkat(fs::CWD, path, fs::AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.
+fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
+    while let Some((mut name, mut child)) = first_child(cgroup)? {
+        let mut parent = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
+        while let Some((below, grandchild)) = first_child(child.as_fd())? {
+            (parent, name, child) = (child, below, grandchild);
+        }
+        fs::unlinkat(&parent, name.as_c_str(), fs::AtFlags::REMOVEDIR)?;
+    }
+    Ok(())
+}
+
+fn first_child(cgroup: BorrowedFd<'_>) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
+    let mut found = None;
+    for_each_child(cgroup, &mut |child, name| {
+        if found.is_none() {
+            let mut path = PathBuffer::new();
+            path.set(&[name.to_bytes()]);
+            found = Some((path, fs::fcntl_dupfd_cloexec(child, 3)?));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
