@@ -36,6 +36,9 @@ pub enum Verb {
     Help,
     Kill,
     List,
+    Pause,
+    Ps,
+    Resume,
     Run,
     Spec,
     Start,
@@ -334,18 +337,20 @@ pub const COMMANDS: &[CommandRow] = &[
         options: &[FORMAT, option("quiet,q", Switch, "print the ids only")],
         ..PLAIN
     },
-    CommandRow { name: "pause", summary: "stop all processes of a container for a while", ..PLAIN },
+    CommandRow { name: "pause", verb: Some(Verb::Pause), summary: "stop all processes of a container for a while", ..PLAIN },
     CommandRow {
         name: "ps",
+        verb: Some(Verb::Ps),
         arguments: "<container-id> [ps options]",
         count: (1, u8::MAX),
         summary: "list the processes of a container",
+        description: "The options are those of ps(1) that choose columns: f, u, l, x and o with a list (default: -ef). No program is called.",
         options: &[FORMAT],
         order: Order::First,
         ..PLAIN
     },
     CommandRow { name: "restore", summary: "bring back a container from a checkpoint", options: RESTORE, ..PLAIN },
-    CommandRow { name: "resume", summary: "let the processes of a paused container go on", ..PLAIN },
+    CommandRow { name: "resume", verb: Some(Verb::Resume), summary: "let the processes of a paused container go on", ..PLAIN },
     CommandRow {
         name: "run",
         verb: Some(Verb::Run),

@@ -108,7 +108,10 @@ mod tests {
         let (_, commands) = text.split_once("COMMANDS:\n").unwrap();
         let (commands, options) = commands.split_once("\n\nGLOBAL OPTIONS:\n").unwrap();
         let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        assert_eq!(names, ["check", "create", "delete", "features", "help", "kill", "list", "run", "spec", "start", "state"]);
+        assert_eq!(
+            names,
+            ["check", "create", "delete", "features", "help", "kill", "list", "pause", "ps", "resume", "run", "spec", "start", "state"]
+        );
         assert!(options.contains("   --root DIR                "), "{options}");
         assert!(options.contains("   --help, -h  "), "{options}");
     }

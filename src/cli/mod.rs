@@ -7,6 +7,7 @@ pub mod help;
 pub mod json_text;
 pub mod output;
 pub mod parse;
+pub mod ps;
 pub mod refusal;
 pub mod spec;
 pub mod verbs;

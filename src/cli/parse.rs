@@ -118,6 +118,18 @@ pub enum Command<'a> {
         bundle: Option<&'a CStr>,
         rootless: bool,
     },
+    Pause {
+        id: &'a str,
+    },
+    Resume {
+        id: &'a str,
+    },
+    /// `options`: those of ps(1).
+    Ps {
+        id: &'a str,
+        format: ListFormat,
+        options: &'a [&'a CStr],
+    },
     Features,
     Check {
         bundle: Option<&'a CStr>,
@@ -262,6 +274,9 @@ fn build<'a>(verb: Verb, given: &Given<'a>) -> Result<'a, Request<'a>> {
         Verb::Help => return help(given),
         Verb::Kill => Command::Kill { id: given.id()?, signal: signal(given)?, all: given.is_on("all") },
         Verb::List => Command::List { format: list_format(given)?, quiet: given.is_on("quiet") },
+        Verb::Pause => Command::Pause { id: given.id()? },
+        Verb::Ps => Command::Ps { id: given.id()?, format: list_format(given)?, options: given.rest.get(1..).unwrap_or_default() },
+        Verb::Resume => Command::Resume { id: given.id()? },
         Verb::Run => Command::Run(Run {
             create: create(given)?,
             detach: given.is_on("detach"),
@@ -335,6 +350,10 @@ impl<'a> Given<'a> {
                 _ if order == Order::First => break,
                 _ => given.argument(word, after),
             };
+        }
+        if order == Order::First {
+            given.arguments[0] = given.rest.first().copied();
+            given.count = given.rest.len();
         }
         Ok(given)
     }

@@ -8,11 +8,11 @@ use linux_raw_sys::general::SIGCHLD;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
 use super::refusal::Refusal;
-use super::{check, features, help, parse, spec, version};
+use super::{check, features, help, parse, ps, spec, version};
 use crate::container::create::{self, Gate};
 use crate::container::list::{self, Container};
 use crate::container::state::{self, Status};
-use crate::container::{delete, facts, foreground, own_executable, pid_file, signal};
+use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal};
 use crate::error::{Error, Result};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List};
@@ -167,6 +167,9 @@ impl<'a> Context<'a> {
             Command::State { id } => self.state(id),
             Command::Kill { id, signal, all } => signal::kill(self.root, self.valid(id)?, *signal, *all, self.arena).map(|()| 0),
             Command::Delete { id, force } => delete::delete(self.root, self.valid(id)?, *force, self.arena).map(|()| 0),
+            Command::Pause { id } => pause::pause(self.root, self.valid(id)?, self.arena).map(|()| 0),
+            Command::Resume { id } => pause::resume(self.root, self.valid(id)?, self.arena).map(|()| 0),
+            Command::Ps { id, format, options } => self.ps(id, *format, options),
             Command::List { format, quiet } => self.list(*format, *quiet),
             Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
             Command::Features => self.print(|out| features::print(out)),
@@ -294,6 +297,16 @@ impl<'a> Context<'a> {
             (false, ListFormat::Table) => output::list_table(containers, out),
             (false, ListFormat::Json) => output::list_json(containers, out),
         })
+    }
+
+    fn ps(&self, id: &'a str, format: ListFormat, options: &[&'a CStr]) -> Result<'a, i32> {
+        let pids = processes::pids(self.root, self.valid(id)?, self.arena)?;
+        if format == ListFormat::Json {
+            return self.print(|out| ps::print_json(pids, out));
+        }
+        let layout = ps::layout(options, self.arena)?;
+        let found = processes::look_up(pids, self.arena)?;
+        self.print(|out| ps::print_table(&layout, &found, out))
     }
 
     fn spec(&self, bundle: Option<&'a CStr>, is_rootless: bool) -> Result<'a, i32> {

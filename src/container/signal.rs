@@ -3,7 +3,7 @@
 use super::facts;
 use super::state::{self, Directory, Record, Status};
 use crate::error::{Error, Result};
-use crate::mem::{Arena, PathBuffer};
+use crate::mem::Arena;
 use crate::steps::cgroup;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
@@ -55,11 +55,8 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
 }
 
 fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {
-    let mut path = PathBuffer::new();
-    if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
-        return Ok(());
-    }
-    match cgroup::open(path.as_c_str()).and_then(|cgroup| cgroup::kill_all(cgroup.as_fd())) {
+    let killed = state::open_cgroup_if_any(record).and_then(|cgroup| cgroup.map_or(Ok(()), |cgroup| cgroup::kill_all(cgroup.as_fd())));
+    match killed {
         Err(Errno::NOENT | Errno::NODEV) => Ok(()),
         answer => answer.map_err(Error::on("kill the processes of", record.cgroup)),
     }

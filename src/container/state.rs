@@ -292,11 +292,22 @@ pub fn status(record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>
 }
 
 fn is_paused(record: &Record<'_>) -> bool {
+    open_cgroup_if_any(record).is_ok_and(|cgroup| cgroup.is_some_and(|cgroup| cgroup::is_frozen(cgroup.as_fd())))
+}
+
+/// The container's cgroup; `None` if it was made without one. Errors: ENOENT when it is gone.
+pub fn open_cgroup_if_any(record: &Record<'_>) -> core::result::Result<Option<OwnedFd>, Errno> {
     let mut path = crate::mem::PathBuffer::new();
     if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
-        return false;
+        return Ok(None);
     }
-    cgroup::open(path.as_c_str()).is_ok_and(|cgroup| cgroup::is_frozen(cgroup.as_fd()))
+    cgroup::open(path.as_c_str()).map(Some)
+}
+
+/// The same for what cannot be done without one.
+pub fn open_cgroup<'a>(record: &Record<'a>) -> Result<'a, OwnedFd> {
+    let cgroup = open_cgroup_if_any(record).map_err(Error::on("open the cgroup", record.cgroup))?;
+    cgroup.ok_or(Error::said("the container has no cgroup"))
 }
 
 /// `seconds, nanoseconds` as Go's RFC3339Nano, UTC.

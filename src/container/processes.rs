@@ -1,0 +1,114 @@
+//! `ps`: the processes in a container's cgroup, and what procfs knows of each. It needs no program called ps.
+
+use core::cell::Cell;
+use core::ffi::CStr;
+
+use super::facts;
+use super::state::{self, Directory};
+use crate::error::{Error, Result};
+use crate::mem::{Arena, List, sort};
+use crate::sys::{AsFd, BorrowedFd, Errno, fs, task};
+
+/// Kernel clock ticks a second, as procfs counts: USER_HZ, which is 100 on every architecture that we are built for.
+pub const TICKS: u64 = 100;
+
+/// One process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process<'a> {
+    /// As the host numbers it.
+    pub pid: u32,
+    /// Its effective user.
+    pub uid: u32,
+    /// The name of its program, at most 15 bytes.
+    pub name: &'a [u8],
+    /// Its arguments, each ended by NUL; empty for what has none.
+    pub arguments: &'a [u8],
+    /// proc_pid_stat(5) from field 3, the state, on.
+    stat: &'a str,
+    /// Seconds since boot.
+    pub now: u64,
+}
+
+impl<'a> Process<'a> {
+    /// A number of proc_pid_stat(5), counted as there; 0 where there is none.
+    pub fn number(&self, field: usize) -> u64 {
+        self.word(field).parse().unwrap_or(0)
+    }
+
+    /// The same as text.
+    pub fn word(&self, field: usize) -> &'a str {
+        self.stat.split_ascii_whitespace().nth(field.saturating_sub(3)).unwrap_or_default()
+    }
+}
+
+/// The pids of a container, the lowest first. One that has stopped has none.
+pub fn pids<'a>(root: &'a CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, &'a [u32]> {
+    let record = Directory::open(root, id)?.read(arena)?;
+    let mut list = List::default();
+    let mut full = Ok(());
+    let found = match state::open_cgroup_if_any(&record) {
+        Ok(Some(cgroup)) => crate::steps::cgroup::each_pid(cgroup.as_fd(), &mut |pid| full = full.and_then(|()| list.push(arena, pid))),
+        Ok(None) => return Err(Error::said("ps requires the container to have a cgroup")),
+        Err(errno) => Err(errno),
+    };
+    match found {
+        Ok(()) | Err(Errno::NOENT | Errno::NODEV) => full?, // it has stopped, and its cgroup is gone
+        Err(errno) => return Err(Error::errno("read the processes of", record.cgroup, errno)),
+    }
+    let mut next = list.iter();
+    let pids = arena.slice(list.len(), |_| next.next().copied().unwrap_or(0))?;
+    let cells = Cell::from_mut(&mut *pids).as_slice_of_cells();
+    sort(cells.len(), &|a, b| cells[a].get() < cells[b].get(), &|a, b| cells[a].swap(&cells[b]));
+    Ok(pids)
+}
+
+/// What procfs knows of these processes; those that have ended meanwhile are left out.
+pub fn look_up<'a>(pids: &[u32], arena: &Arena<'a>) -> Result<'a, List<'a, Process<'a>>> {
+    let procfs = facts::open_procfs()?;
+    let now = task::clock_gettime(task::ClockId::Boottime).tv_sec as u64;
+    let mut processes = List::default();
+    for pid in pids {
+        if let Some(process) = one(procfs.as_fd(), *pid, now, arena)? {
+            processes.push(arena, process)?;
+        }
+    }
+    Ok(processes)
+}
+
+fn one<'a>(procfs: BorrowedFd<'_>, pid: u32, now: u64, arena: &Arena<'a>) -> Result<'a, Option<Process<'a>>> {
+    let path = arena.format_c(format_args!("{pid}"))?;
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    let Ok(directory) = fs::openat(procfs, path, flags, fs::Mode::empty()) else { return Ok(None) };
+    let (Some(stat), Some(status)) = (read(directory.as_fd(), c"stat", arena)?, read(directory.as_fd(), c"status", arena)?) else {
+        return Ok(None);
+    };
+    let stat = stat.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let (Some(open), Some(close)) = (stat.iter().position(|byte| *byte == b'('), stat.iter().rposition(|byte| *byte == b')')) else {
+        return Ok(None);
+    };
+    Ok(Some(Process {
+        pid,
+        uid: effective_uid(status),
+        name: stat.get(open + 1..close).unwrap_or_default(),
+        arguments: read(directory.as_fd(), c"cmdline", arena)?.unwrap_or_default(),
+        stat: core::str::from_utf8(stat.get(close + 1..).unwrap_or_default()).unwrap_or_default(),
+        now,
+    }))
+}
+
+/// proc_pid_status(5): `Uid:` with the real, effective, saved and file system user.
+fn effective_uid(status: &[u8]) -> u32 {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:")).unwrap_or_default();
+    let text = core::str::from_utf8(line).unwrap_or_default();
+    text.split_ascii_whitespace().nth(1).and_then(|uid| uid.parse().ok()).unwrap_or(0)
+}
+
+/// The first 4,096 bytes of a file; `None` if the process has ended.
+fn read<'a>(directory: BorrowedFd<'_>, name: &CStr, arena: &Arena<'a>) -> Result<'a, Option<&'a [u8]>> {
+    let mut buffer = [0; 4096];
+    let file = fs::openat(directory, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
+    match file.and_then(|file| fs::read(&file, &mut buffer)) {
+        Ok(len) => Ok(Some(arena.bytes(&buffer[..len])?)),
+        Err(_) => Ok(None),
+    }
+}
