@@ -248,7 +248,7 @@ impl<'a> Context<'a> {
             return Ok(0);
         }
         started.directory.unlock();
-        let exit = foreground::stay(&started);
+        let exit = foreground::stay(started.running());
         if !run.keep || exit.is_err() {
             // What the container said by its exit counts more than what is left of it, which `delete --force` can still remove.
             if let Err(error) = started.clean_up(self.arena) {

@@ -8,6 +8,7 @@ use core::fmt::Write;
 use linux_raw_sys::general::CLONE_NEWPID;
 
 use super::bundle::{self, Bundle};
+use super::foreground::Running;
 use super::start::{self, How};
 use super::state::{self, Directory, Record};
 use super::{facts, words};
@@ -436,6 +437,11 @@ pub struct Started {
 }
 
 impl Started {
+    /// The process, for whoever stays with it.
+    pub fn running(&self) -> Running<'_> {
+        Running { pid: self.pid, pidfd: self.pidfd.as_ref().map(AsFd::as_fd), master: self.master.as_ref().map(AsFd::as_fd) }
+    }
+
     /// Removes what is left of a container that has ended.
     pub fn clean_up<'a>(self, arena: &Arena<'a>) -> Result<'a, ()> {
         self.directory.lock()?;

@@ -4,7 +4,6 @@
 
 use linux_raw_sys::general as c;
 
-use super::create::Started;
 use crate::error::{Error, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 
@@ -45,14 +44,25 @@ impl Drop for RawTerminal {
     }
 }
 
-/// Stays until the container's first process has ended, and returns how.
-pub fn stay<'a>(started: &Started) -> Result<'a, Exit> {
+/// A process of a container that runs, and that its runtime stays with.
+#[derive(Clone, Copy)]
+pub struct Running<'s> {
+    /// As the host numbers it.
+    pub pid: task::Pid,
+    /// The same as a handle; none before Linux 5.3.
+    pub pidfd: Option<BorrowedFd<'s>>,
+    /// The terminal's master, if it came to us.
+    pub master: Option<BorrowedFd<'s>>,
+}
+
+/// Stays until the process has ended, and returns how.
+pub fn stay<'a>(running: Running<'_>) -> Result<'a, Exit> {
     let signals = sys::signal_fd(sys::Signals::ALL).map_err(Error::on("signalfd", ""))?;
-    let mut attendance = Attendance { started, signals, relay: None, ended: None };
-    let _raw = started.master.as_ref().map(|_| RawTerminal::enter());
-    if let Some(master) = &started.master {
-        copy_size(master.as_fd());
-        attendance.relay = Some(Relay::new(master.as_fd()));
+    let mut attendance = Attendance { running, signals, relay: None, ended: None };
+    let _raw = running.master.map(|_| RawTerminal::enter());
+    if let Some(master) = running.master {
+        copy_size(master);
+        attendance.relay = Some(Relay::new(master));
     }
     attendance.run()
 }
@@ -65,7 +75,7 @@ fn copy_size(master: BorrowedFd<'_>) {
 }
 
 struct Attendance<'s> {
-    started: &'s Started,
+    running: Running<'s>,
     signals: OwnedFd,
     relay: Option<Relay<'s>>,
     ended: Option<Exit>,
@@ -102,15 +112,15 @@ impl Attendance<'_> {
         match signal {
             SIGCHLD => self.reap(),
             SIGWINCH => {
-                if let Some(master) = &self.started.master {
-                    copy_size(master.as_fd());
+                if let Some(master) = self.running.master {
+                    copy_size(master);
                 }
             }
             SIGPIPE | SIGURG | SIGKILL | SIGSTOP => {} // SIGPIPE tells of our own output
             signal => {
-                let _ = match &self.started.pidfd {
-                    Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
-                    None => sys::kill(self.started.pid, signal),
+                let _ = match self.running.pidfd {
+                    Some(pidfd) => sys::send_signal(pidfd, signal),
+                    None => sys::kill(self.running.pid, signal),
                 }; // ESRCH: it has ended, which SIGCHLD says too
             }
         }
@@ -119,7 +129,7 @@ impl Attendance<'_> {
     /// Reaps every child that has ended; as a subreaper we get those that the container's processes left behind.
     fn reap(&mut self) {
         while let Some((pid, exit)) = sys::wait_any() {
-            if pid == self.started.pid {
+            if pid == self.running.pid {
                 self.ended = Some(exit);
             }
         }

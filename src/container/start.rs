@@ -8,7 +8,7 @@ use linux_raw_sys::general::CLONE_NEWPID;
 use crate::error::{Fault, Note, Step};
 use crate::plan::Plan;
 use crate::steps::{
-    self, Done, Stage, console, devices, groundwork, masks, mounts, namespaces, privileges, root, settings, sync, workload,
+    self, Done, Stage, console, devices, groundwork, masks, mounts, namespaces, privileges, root, settings, sync, users, workload,
 };
 use crate::sys::{self, AsFd, BorrowedFd, Clone, Errno, OwnedFd, fs, task};
 
@@ -41,7 +41,7 @@ pub const CREATE: &[Row] = &[
     (Step::MaskedPaths, masks::hide_paths),
     (Step::WorkingDirectory, workload::enter_directory),
     (Step::Umask, settings::set_umask),
-    (Step::Home, workload::find_home),
+    (Step::Home, users::find_home),
     (Step::NoNewPrivileges, privileges::set_no_new_privileges),
     (Step::Limits, privileges::set_limits),
     (Step::BoundingSet, privileges::drop_bounding_set),

@@ -13,6 +13,7 @@ pub mod privileges;
 pub mod root;
 pub mod settings;
 pub mod sync;
+pub mod users;
 pub mod workload;
 
 use core::ffi::CStr;

@@ -1,11 +1,10 @@
-//! The last steps: descriptors, working directory, HOME, the program itself.
+//! The last steps: descriptors, working directory, the program itself.
 
 use core::ffi::CStr;
 
 use super::{At, Done, Stage};
 use crate::error::Note;
-use crate::mem::PathBuffer;
-use crate::sys::{self, AsFd, CPointer, Errno, Missing, OwnedFd, fs, task};
+use crate::sys::{self, Errno, Missing, fs, task};
 
 /// The first descriptor that is not handed on.
 fn first_own(stage: &Stage<'_, '_>) -> u32 {
@@ -65,94 +64,6 @@ fn verify_directory() -> Done {
     }
 }
 
-/// Gives the environment a HOME: the user's of the container's /etc/passwd, or `/`.
-pub fn find_home(stage: &mut Stage<'_, '_>) -> Done {
-    if !stage.plan.process.wants_home {
-        return Ok(());
-    }
-    let mut home = PathBuffer::new();
-    if !read_home(stage, &mut home) {
-        home.set(&[b"/"]);
-    }
-    let room = core::mem::take(&mut stage.plan.process.home_room);
-    let variable = join(b"HOME=", home.as_c_str().to_bytes_with_nul(), room).unwrap_or(c"HOME=/");
-    let environment = &mut stage.plan.process.environment;
-    if let Some(place) = environment.iter().position(|pointer| pointer.is_null()) {
-        environment[place] = CPointer::new(variable);
-    }
-    Ok(())
-}
-
-/// Puts two pieces, the second with its NUL, into a room. `None` if they do not fit.
-fn join<'r>(head: &[u8], tail: &[u8], room: &'r mut [u8]) -> Option<&'r CStr> {
-    room.get_mut(..head.len())?.copy_from_slice(head);
-    room.get_mut(head.len()..head.len() + tail.len())?.copy_from_slice(tail);
-    CStr::from_bytes_with_nul(&room[..head.len() + tail.len()]).ok()
-}
-
-fn read_home(stage: &Stage<'_, '_>, home: &mut PathBuffer) -> bool {
-    let Ok(file) = open_regular(stage, c"/etc/passwd") else { return false };
-    let mut lines = Lines::new(&file);
-    while let Some(line) = lines.next() {
-        let mut fields = line.split(|byte| *byte == b':').skip(2);
-        let uid = fields.next().and_then(|uid| core::str::from_utf8(uid).ok()).and_then(|uid| uid.parse::<u32>().ok());
-        if uid == Some(stage.plan.process.uid) {
-            return fields.nth(2).is_some_and(|path| path.first() == Some(&b'/') && home.set(&[path]));
-        }
-    }
-    false
-}
-
-/// A file of the image for reading; only a regular one, since opening a FIFO would wait for ever.
-fn open_regular(stage: &Stage<'_, '_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    let found = stage.open(path)?;
-    if sys::file_type(&found)? != fs::FileType::RegularFile {
-        return Err(Errno::INVAL);
-    }
-    sys::reopen_for_reading(stage.procfs, found.as_fd())
-}
-
-/// The lines of a file, those that are longer than the buffer left out; at most a megabyte of them.
-struct Lines<'f> {
-    file: &'f OwnedFd,
-    buffer: [u8; 2048],
-    start: usize,
-    end: usize,
-    left: usize,
-}
-
-impl<'f> Lines<'f> {
-    const MOST_BYTES: usize = 1 << 20;
-
-    fn new(file: &'f OwnedFd) -> Self {
-        Lines { file, buffer: [0; 2048], start: 0, end: 0, left: Self::MOST_BYTES }
-    }
-
-    fn next(&mut self) -> Option<&[u8]> {
-        loop {
-            if let Some(len) = self.buffer[self.start..self.end].iter().position(|byte| *byte == b'\n') {
-                let line = self.start..self.start + len;
-                self.start += len + 1;
-                return Some(&self.buffer[line]);
-            }
-            if self.start == 0 && self.end == self.buffer.len() {
-                self.end = 0; // too long for us: what is left of it will not parse
-            }
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-            let read = fs::read(self.file, &mut self.buffer[self.end..]).unwrap_or(0);
-            self.left = self.left.checked_sub(read)?;
-            self.end += read;
-            if read == 0 {
-                let last = self.end;
-                self.end = 0;
-                return (last > 0).then(|| &self.buffer[..last]);
-            }
-        }
-    }
-}
-
 /// Finds the program as execvp(3) would, so that a name that is not there is known before the start.
 pub fn find_program(stage: &mut Stage<'_, '_>) -> Done {
     let program = stage.plan.process.program.to_bytes();
@@ -199,13 +110,7 @@ pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
     core::mem::forget(stage.root.take());
     // A change of ids or capabilities may have made us dumpable again.
     task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
-    match sys::close_from_but(first_own(stage), [stage.channel, stage.start_gate]) {
-        Err(Errno::NOSYS) => {}
-        answer => return answer.map_err(At::from),
-    }
-    let kept = [stage.channel, stage.start_gate].map(|fd| sys::AsRawFd::as_raw_fd(&fd) as u32);
-    (first_own(stage)..sys::soft_descriptor_limit()).filter(|number| !kept.contains(number)).for_each(sys::close_number);
-    Ok(())
+    sys::close_from_but(first_own(stage), &[stage.channel, stage.start_gate]).map_err(At::from)
 }
 
 /// Becomes the program.

@@ -23,7 +23,7 @@ pub use libc::{abort, strerror};
 pub use memory::map_anonymous;
 pub use mount::{
     Attributes, bind, bind_tree, change_attributes, mount, mount_by_procfs, mount_id, mount_onto, mount_tree, path_of, remount,
-    reopen_for_reading, unmount_detached,
+    unmount_detached,
 };
 pub use network::loopback_up;
 pub use pointers::{Arguments, CPointer};
@@ -36,7 +36,7 @@ pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
 pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
-pub use walk::{Missing, open_in_root, open_or_create_in_root, open_without_links};
+pub use walk::{Missing, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};
 
 /// What rustix already says well enough, gathered so that nobody above has to name it.
 pub mod fs {

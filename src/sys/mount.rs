@@ -129,12 +129,6 @@ pub fn mount_id(file: BorrowedFd<'_>) -> Option<u64> {
     (status.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(status.stx_mnt_id)
 }
 
-/// Opens for reading what `file` (O_PATH) stands for, by its number in a trusted procfs.
-pub fn reopen_for_reading(procfs: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    use rustix::fs::{Mode, OFlags, openat};
-    openat(procfs, as_c_str(&fd_path(file)), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())
-}
-
 /// The path of `file` as a trusted procfs tells it. Errors: ENAMETOOLONG.
 pub fn path_of<'b>(procfs: BorrowedFd<'_>, file: BorrowedFd<'_>, buffer: &'b mut [u8; 4096]) -> Result<&'b [u8], Errno> {
     let mut path = [core::mem::MaybeUninit::uninit(); 4096];

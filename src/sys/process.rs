@@ -215,18 +215,23 @@ pub fn set_namespace(file: BorrowedFd<'_>, flag: u32) -> Result<(), Errno> {
     unsafe { raw::call(c::__NR_setns, [file.as_raw_fd() as usize, flag as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
-/// Closes every descriptor from `first` on but the two of `kept`, which may be one. Errors: ENOSYS before Linux 5.9.
-pub fn close_from_but(first: u32, kept: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
-    let [low, high] = kept.map(|fd| fd.as_raw_fd() as u32);
-    let (low, high) = (low.min(high), low.max(high));
+/// Closes every descriptor from `first` on but those of `kept`, one by one before Linux 5.9.
+pub fn close_from_but(first: u32, kept: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let numbers = || kept.iter().map(|fd| fd.as_raw_fd() as u32);
     let mut start = first;
-    for kept in [low, high] {
-        if kept >= start {
-            close_range(start, kept.saturating_sub(1), 0)?;
-            start = kept + 1;
+    loop {
+        let next = numbers().filter(|number| *number >= start).min();
+        match close_range(start, next.map_or(u32::MAX, |number| number.saturating_sub(1)), 0) {
+            Err(Errno::NOSYS) => break,
+            answer => answer?,
+        }
+        match next {
+            Some(number) => start = number + 1,
+            None => return Ok(()),
         }
     }
-    close_range(start, u32::MAX, 0)
+    (first..soft_descriptor_limit()).filter(|number| !numbers().any(|kept| kept == *number)).for_each(close_number);
+    Ok(())
 }
 
 /// Closes one descriptor by number, whoever owns it; for processes that exec or exit next.

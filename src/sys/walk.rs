@@ -50,11 +50,31 @@ pub fn open_or_create_in_root(root: BorrowedFd<'_>, path: &CStr, missing: Missin
     }
 }
 
+/// Opens a regular file for reading, as a process whose root is `root` would see it. Errors: EINVAL for anything else, which is not touched.
+pub fn open_regular_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    let refuse_others = |file: &OwnedFd| match FileType::from_raw_mode(fstat(file)?.st_mode) {
+        FileType::RegularFile => Ok(()),
+        _ => Err(Errno::INVAL),
+    };
+    refuse_others(&open_in_root(root, path)?)?;
+    // Whatever has taken its place meanwhile: nothing waits for it, and no terminal is taken.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = match resolve_as(root, path, flags, ResolveFlags::empty()) {
+        Err(Errno::NOSYS) => Walk::new(root, path)?.open_file(flags),
+        answer => answer,
+    }?;
+    refuse_others(&opened).map(|()| opened)
+}
+
 fn resolve(root: BorrowedFd<'_>, path: &CStr, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    resolve_as(root, path, OFlags::PATH | OFlags::CLOEXEC, resolve)
+}
+
+fn resolve_as(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { c"." } else { path };
     let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..TRIES {
-        match openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match openat2(root, path, flags, Mode::empty(), resolve) {
             Err(Errno::AGAIN) => {}
             answer => return answer,
         }
@@ -103,6 +123,20 @@ impl<'r> Walk<'r> {
     }
 
     fn run(mut self, missing: Missing, max_links: usize) -> Result<OwnedFd, Errno> {
+        self.walk(missing, max_links)?;
+        Ok(self.here)
+    }
+
+    /// Opens the file at the end of the path by its name in its directory.
+    fn open_file(mut self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.walk(Missing::Refuse, MAX_LINKS)?;
+        let start = self.done.as_bytes().iter().rposition(|byte| *byte == b'/').ok_or(Errno::ISDIR)?;
+        let name = Name::new(&self.done.as_bytes()[start + 1..]);
+        self.up()?;
+        openat(&self.here, name.as_c_str()?, flags | OFlags::NOFOLLOW, Mode::empty())
+    }
+
+    fn walk(&mut self, missing: Missing, max_links: usize) -> Result<(), Errno> {
         let mut links = 0;
         while let Some((name, is_last)) = self.take_component() {
             if name.as_bytes() == b".." {
@@ -121,7 +155,7 @@ impl<'r> Walk<'r> {
                 _ => self.down(&name, next)?,
             }
         }
-        Ok(self.here)
+        Ok(())
     }
 
     /// Cuts the next component off `rest`; whether it was the last.
@@ -310,6 +344,23 @@ mod tests {
         assert_eq!(tree.inode("/"), Ok(tree.at("")));
         assert_eq!(tree.inode("a/none/x"), Err(Errno::NOENT));
         assert_eq!(tree.inode("a/file/x"), Err(Errno::NOTDIR));
+    }
+
+    #[test]
+    fn only_a_regular_file_is_opened_for_reading_by_either_walk() {
+        let tree = Tree::new("regular");
+        symlink("/a/file", tree.0.join("root/link")).unwrap();
+        let root = tree.root();
+        let path = |text: &str| CString::new(text).unwrap();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        for name in ["/a/file", "link", "a/b/../file"] {
+            let inode = |fd: OwnedFd| fstat(fd).unwrap().st_ino;
+            assert_eq!(open_regular_in_root(root.as_fd(), &path(name)).map(inode), Ok(tree.at("a/file")), "{name}");
+            assert_eq!(Walk::new(root.as_fd(), &path(name)).unwrap().open_file(flags).map(inode), Ok(tree.at("a/file")), "{name}");
+        }
+        assert_eq!(open_regular_in_root(root.as_fd(), c"/a").err(), Some(Errno::INVAL));
+        assert_eq!(open_regular_in_root(root.as_fd(), c"/none").err(), Some(Errno::NOENT));
+        assert_eq!(Walk::new(root.as_fd(), c"/").unwrap().open_file(flags).err(), Some(Errno::ISDIR));
     }
 
     #[test]
