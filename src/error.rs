@@ -222,11 +222,13 @@ pub enum Note {
     Directory,
     Gone,
     Pivot,
+    OtherNamespace,
+    Unmapped,
 }
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    pub const ALL: [(Note, &str); 16] = [
+    pub const ALL: [(Note, &str); 18] = [
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -246,6 +248,8 @@ impl Note {
         (Note::Directory, "is a directory"),
         (Note::Gone, "the runtime went away"),
         (Note::Pivot, "pivot_root"),
+        (Note::OtherNamespace, "it is no namespace of that kind"),
+        (Note::Unmapped, "neither root nor process.user is mapped in it"),
     ];
 
     /// What was not possible, as it stands in an error.

@@ -9,7 +9,7 @@ use linux_raw_sys::general::CLONE_NEWPID;
 
 use super::bundle::{self, Bundle};
 use super::foreground::Running;
-use super::start::{self, How};
+use super::start;
 use super::state::{self, Directory, Record};
 use super::{facts, words};
 use crate::error::{Error, Fault, Result};
@@ -183,12 +183,20 @@ impl Work {
         self.note_cgroup_path()?;
         self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
         self.make_cgroup()?;
+        // A limit of one process would leave no place for the one in between.
+        let is_staged = self.plan.namespaces.needs_stage();
+        if !is_staged {
+            self.configure_cgroup()?;
+        }
         let (ours, theirs) = sys::pair().map_err(Error::on("socketpair", ""))?;
         let gate = match request.gate {
             Gate::Fifo => Some(self.directory.make_fifo()?),
             Gate::Channel => None,
         };
         self.start_child(request, &ours, theirs, gate)?;
+        if is_staged {
+            self.configure_cgroup()?;
+        }
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours)?;
@@ -245,15 +253,20 @@ impl Work {
         let made = cgroup::make(planned.mount, planned.path, &mut self.is_new_cgroup);
         let made = made.map_err(|trouble| words::trouble(trouble, shown, &self.bundle.arena))?;
         self.is_new_cgroup = true; // it was empty, and from here on it is ours to remove
-        let made = self.cgroup.insert(made);
+        self.cgroup = Some(made);
+        Ok(())
+    }
+
+    fn configure_cgroup(&self) -> Result<'static, ()> {
+        let (Some(planned), Some(path), Some(made)) = (&self.plan.cgroup, self.cgroup_path, &self.cgroup) else { return Ok(()) };
+        let shown = path.to_str().unwrap_or_default();
         let configured = cgroup::configure(made.as_fd(), planned.settings.iter(), planned.device_program);
         configured.map_err(|trouble| words::trouble(trouble, shown, &self.bundle.arena))
     }
 
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
-        let own_pid_namespace = self.join_pid_namespace()?;
-        let made = start::make_child(&self.plan, self.cgroup.as_ref(), self.procfs.as_fd());
+        let made = start::make_child(&self.plan, self.cgroup.as_ref());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
                 plan: &mut self.plan,
@@ -263,37 +276,49 @@ impl Work {
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
                 blocked_signals: request.blocked_signals,
                 root: None,
+                is_staged: false,
+                waiting: heapless::Vec::new(),
                 enters_directory_as_user: false,
                 executable: PathBuffer::new(),
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
             self.directory.leave();
-            for fd in [Some(ours), self.cgroup.as_ref(), self.pidfd_socket.as_ref(), own_pid_namespace.as_ref()].into_iter().flatten() {
+            for fd in [Some(ours), self.cgroup.as_ref(), self.pidfd_socket.as_ref()].into_iter().flatten() {
                 sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
             }
             start::run_child(stage, how);
-        }
-        if let Some(own) = own_pid_namespace {
-            sys::set_namespace(own.as_fd(), CLONE_NEWPID).map_err(Error::on("setns", "/proc/self/ns/pid"))?;
         }
         let (clone, how) = made.map_err(Error::on("clone3", "the container's first process"))?;
         let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
         self.child = Some((pid, pidfd));
         drop((theirs, gate));
-        if how == How::Fork {
+        if how.by_fork {
             self.move_to_cgroup(pid, ours)?;
         }
-        self.write_id_maps(pid, ours)
+        if how.is_staged {
+            return self.await_first_process(ours);
+        }
+        if self.plan.namespaces.uid_map.is_empty() { Ok(()) } else { self.set_up_namespaces(pid, ours) }
     }
 
-    /// A joined pid namespace is entered by the children of whoever joins it: so it is the parent that must, for a moment.
-    fn join_pid_namespace(&self) -> Result<'static, Option<OwnedFd>> {
-        let Some(join) = self.plan.namespaces.join.iter().find(|join| join.flag == CLONE_NEWPID) else { return Ok(None) };
-        let open = |path| fs::openat(&self.procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
-        let own = open(c"self/ns/pid").map_err(Error::on("open", "/proc/self/ns/pid"))?;
-        let entered = open(join.path).and_then(|namespace| sys::set_namespace(namespace.as_fd(), CLONE_NEWPID));
-        entered.map_err(Error::at("join the pid namespace", join.path))?;
-        Ok(Some(own))
+    /// The process in between makes the namespaces, with our help, and says who was born in them.
+    fn await_first_process(&mut self, channel: &OwnedFd) -> Result<'static, ()> {
+        loop {
+            match (receive(channel)?, &self.child) {
+                (Message::Maps, Some((pid, _))) => self.set_up_namespaces(*pid, channel)?,
+                (Message::Child(pid), Some((between, pidfd))) => {
+                    let _ = match pidfd {
+                        Some(pidfd) => sys::wait_pidfd(pidfd.as_fd()),
+                        None => sys::wait_pid(*between),
+                    }; // it has nothing more to say
+                    let pidfd = task::pidfd_open(pid, task::PidfdFlags::empty()).ok();
+                    self.child = Some((pid, pidfd));
+                    return Ok(());
+                }
+                (Message::Fault(fault), _) => return Err(words::describe(fault, &self.plan, &self.bundle.arena)),
+                _ => return Err(self.died()),
+            }
+        }
     }
 
     fn move_to_cgroup(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
@@ -305,16 +330,14 @@ impl Work {
         sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
     }
 
-    /// user_namespaces(7): the parent writes them, since the child has no rights outside yet.
-    fn write_id_maps(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
+    /// user_namespaces(7): the parent writes the maps, since the child has no rights outside yet. The same for the clocks of a time namespace.
+    fn set_up_namespaces(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
         let namespaces = &self.plan.namespaces;
-        if namespaces.uid_map.is_empty() {
-            return Ok(());
-        }
-        for (name, map) in [("uid_map", namespaces.uid_map), ("gid_map", namespaces.gid_map)] {
+        let files = [("uid_map", namespaces.uid_map), ("gid_map", namespaces.gid_map), ("timens_offsets", namespaces.time_offsets)];
+        for (name, text) in files.into_iter().filter(|(_, text)| !text.is_empty()) {
             let path = self.bundle.arena.format_c(format_args!("{}/{name}", pid.as_raw_nonzero()))?;
             let written = fs::openat(&self.procfs, path, fs::OFlags::WRONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())
-                .and_then(|file| fs::write(&file, map.as_bytes()));
+                .and_then(|file| fs::write(&file, text.as_bytes()));
             written.map_err(Error::at("write", path))?;
         }
         sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
@@ -328,7 +351,7 @@ impl Work {
                 Message::Ready => return Ok(master),
                 Message::Master(fd) => master = fd,
                 Message::Fault(fault) => return Err(words::describe(fault, &self.plan, &self.bundle.arena)),
-                Message::End => return Err(self.died()),
+                _ => return Err(self.died()),
             }
         }
     }
@@ -370,6 +393,10 @@ enum Message {
     Ready,
     Master(Option<OwnedFd>),
     Fault(Fault),
+    /// The namespaces of a staged child are to be set up.
+    Maps,
+    /// Who the first process of a staged container is.
+    Child(task::Pid),
     End,
 }
 
@@ -384,6 +411,11 @@ fn receive<'a>(channel: &OwnedFd) -> Result<'a, Message> {
         (0, _) => Message::End,
         (_, console::MASTER) => Message::Master(fd),
         (_, sync::FAULT) => Fault::from_bytes(fault).map_or(Message::End, Message::Fault),
+        (_, sync::MAPS) => Message::Maps,
+        (_, sync::CHILD) => {
+            let [a, b, c, d, ..] = fault;
+            task::Pid::from_raw(i32::from_ne_bytes([a, b, c, d])).map_or(Message::End, Message::Child)
+        }
         _ => Message::Ready,
     })
 }

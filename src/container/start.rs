@@ -3,14 +3,14 @@
 //! The order is the one that the specification and the peers agree on; security rests on it, so `tests` below states each rule as a
 //! sentence. After the clone the child only walks: no arena, no formatting, no decisions.
 
-use linux_raw_sys::general::CLONE_NEWPID;
+use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_PARENT};
 
-use crate::error::{Fault, Note, Step};
+use crate::error::{Fault, Step};
 use crate::plan::Plan;
 use crate::steps::{
     self, Done, Stage, console, devices, groundwork, masks, mounts, namespaces, privileges, root, settings, sync, users, workload,
 };
-use crate::sys::{self, AsFd, BorrowedFd, Clone, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, fs, task};
 
 /// One row of a table: which step it is, and what does it.
 pub type Row = (Step, for<'s, 'p, 'a> fn(&'s mut Stage<'p, 'a>) -> Done);
@@ -59,66 +59,86 @@ pub const CREATE: &[Row] = &[
     (Step::Execute, workload::execute),
 ];
 
-/// How the child came to be.
+/// What the process in between does, where one is needed (`plan::namespaces`). Its child does the rest.
+pub const STAGE: &[Row] = &[
+    (Step::Lifeline, groundwork::tie_to_runtime),
+    (Step::JoinNamespaces, namespaces::join),
+    (Step::IdMaps, namespaces::enter_user_namespace),
+    (Step::Unshare, namespaces::join_rest),
+];
+
+/// How the child came to be, and so what there is left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
-    /// By clone3, in its namespaces and its cgroup.
-    Clone3,
-    /// By fork; it has everything still to do.
-    Fork,
+pub(super) struct How {
+    /// By clone(2): it is still to be moved into its cgroup.
+    pub by_fork: bool,
+    /// It is the process in between: it will say who the container's first process is.
+    pub is_staged: bool,
 }
 
-/// clone3 straight into the cgroup; before Linux 5.7, fork, and let the child and its parent do the rest.
-pub(super) fn make_child(plan: &Plan<'_>, cgroup: Option<&OwnedFd>, procfs: BorrowedFd<'_>) -> core::result::Result<(Clone, How), Errno> {
-    match sys::clone(u64::from(plan.namespaces.in_clone()), cgroup.map(AsFd::as_fd)) {
+/// clone3 straight into the cgroup; before Linux 5.7 clone(2), and the child and its parent do the rest.
+pub(super) fn make_child(plan: &Plan<'_>, cgroup: Option<&OwnedFd>) -> core::result::Result<(Clone, How), Errno> {
+    let is_staged = plan.namespaces.needs_stage();
+    let flags = if is_staged { 0 } else { plan.namespaces.in_clone() };
+    match sys::clone(u64::from(flags), cgroup.map(AsFd::as_fd)) {
         Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG) => {}
-        made => return made.map(|clone| (clone, How::Clone3)),
+        made => return made.map(|clone| (clone, How { by_fork: false, is_staged })),
     }
-    if plan.namespaces.maps_ids() {
-        return Err(Errno::NOSYS); // their maps must be written between two steps that only clone3 makes one
-    }
-    if !plan.namespaces.makes(CLONE_NEWPID) {
-        return sys::fork().map(|clone| (clone, How::Fork));
-    }
-    // A new pid namespace is entered by the children of whoever makes it: so the parent makes it, for a moment.
-    let own = fs::openat(procfs, c"self/ns/pid", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
-    sys::unshare(CLONE_NEWPID)?;
-    let made = sys::fork()?;
-    if let Clone::Parent { .. } = made {
-        sys::set_namespace(own.as_fd(), CLONE_NEWPID)?;
-    }
-    Ok((made, How::Fork))
+    let is_staged = is_staged || plan.namespaces.makes(CLONE_NEWTIME); // clone(2) cannot make that one
+    let flags = if is_staged { 0 } else { flags & !CLONE_NEWCGROUP };
+    sys::fork(flags).map(|clone| (clone, How { by_fork: true, is_staged }))
 }
 
 /// The child's whole life up to its program.
 pub(super) fn run_child(mut stage: Stage<'_, '_>, how: How) -> ! {
     task::umask(fs::Mode::empty());
-    let catch_up = if how == How::Fork { catch_up(&stage) } else { Ok(()) };
-    let fault = match catch_up {
-        Err(errno) => Fault { step: Step::Unshare, note: Note::None, item: Fault::NO_ITEM, errno },
-        Ok(()) => walk(CREATE, &mut stage),
-    };
-    sync::report_fault(stage.channel, fault);
+    let done = catch_up(&mut stage, how).and_then(|()| {
+        if how.is_staged {
+            walk(STAGE, &mut stage)?;
+            become_the_first_process(&mut stage)?;
+        }
+        walk(CREATE, &mut stage)
+    });
+    if let Err(fault) = done {
+        sync::report_fault(stage.channel, fault);
+    }
     sys::exit(255)
 }
 
-/// What clone3 would have done: waits to be moved into the cgroup, then makes the namespaces.
-fn catch_up(stage: &Stage<'_, '_>) -> core::result::Result<(), Errno> {
-    let (bytes, _) = sys::receive(stage.channel, &mut [0])?;
-    if bytes == 0 {
-        return Err(Errno::CANCELED);
+/// What clone3 would have done: waits to be moved into the cgroup, then makes the namespace that shows it as the root.
+fn catch_up(stage: &mut Stage<'_, '_>, how: How) -> core::result::Result<(), Fault> {
+    if !how.by_fork {
+        return Ok(());
     }
-    sys::unshare(stage.plan.namespaces.in_clone() & !CLONE_NEWPID)
+    let makes_cgroup = !how.is_staged && stage.plan.namespaces.makes(CLONE_NEWCGROUP);
+    let done =
+        sync::await_go(stage).and_then(|()| if makes_cgroup { sys::unshare(CLONE_NEWCGROUP).map_err(steps::At::from) } else { Ok(()) });
+    done.map_err(|at| fault(Step::Unshare, at))
 }
 
-/// Walks a table to the first step that fails. The last row never succeeds: it becomes the program.
-fn walk(table: &[Row], stage: &mut Stage<'_, '_>) -> Fault {
-    for (step, run) in table {
-        if let Err(steps::At { item, note, errno }) = run(stage) {
-            return Fault { step: *step, note, item, errno };
+/// Goes on as a child, born in the namespaces that were joined and made; the process in between says who it is, and is gone.
+fn become_the_first_process(stage: &mut Stage<'_, '_>) -> core::result::Result<(), Fault> {
+    match sys::fork(CLONE_PARENT) {
+        Ok(Clone::Child) => {
+            stage.is_staged = true;
+            Ok(())
         }
+        Ok(Clone::Parent { pid, .. }) => {
+            let [a, b, c, d] = pid.as_raw_nonzero().get().to_ne_bytes();
+            let told = sys::send(stage.channel, &[sync::CHILD, a, b, c, d], None);
+            sys::exit(i32::from(told.is_err()))
+        }
+        Err(errno) => Err(fault(Step::Unshare, errno.into())),
     }
-    Fault { step: Step::Execute, note: Note::None, item: Fault::NO_ITEM, errno: Errno::INVAL }
+}
+
+fn fault(step: Step, at: steps::At) -> Fault {
+    Fault { step, note: at.note, item: at.item, errno: at.errno }
+}
+
+/// Walks a table to its end, or to the first step that fails. The last row of [`CREATE`] never succeeds: it becomes the program.
+fn walk(table: &[Row], stage: &mut Stage<'_, '_>) -> core::result::Result<(), Fault> {
+    table.iter().try_for_each(|(step, run)| run(stage).map_err(|at| fault(*step, at)))
 }
 
 #[cfg(test)]
@@ -191,6 +211,12 @@ mod tests {
     fn nothing_is_open_while_it_waits_for_its_start_and_execute_ends_the_table() {
         let last: Vec<Step> = CREATE.iter().rev().take(5).rev().map(|(step, _)| *step).collect();
         assert_eq!(last, [Step::CloseDescriptors, Step::Ready, Step::AwaitStart, Step::Signals, Step::Execute]);
+    }
+
+    #[test]
+    fn namespaces_that_are_joined_wait_for_nobody_and_the_user_namespace_owns_the_rest() {
+        let steps: Vec<Step> = STAGE.iter().map(|(step, _)| *step).collect();
+        assert_eq!(steps, [Step::Lifeline, Step::JoinNamespaces, Step::IdMaps, Step::Unshare]);
     }
 
     #[test]

@@ -224,7 +224,7 @@ impl<'a> Written<'a> {
                     "this host has no cgroup v2 mounted, so the container cannot have one",
                 ));
             };
-            if !namespaces.makes(CLONE_NEWCGROUP) {
+            if !namespaces.has_own(CLONE_NEWCGROUP) {
                 return Ok(Source::Cgroup { path: c_str(path, arena)?, attributes: self.attributes() });
             }
         }
@@ -238,28 +238,33 @@ impl<'a> Written<'a> {
         })
     }
 
-    /// What was named, as attributes.
+    /// What was named, as attributes of a bind: what MS_REMOUNT|MS_BIND, which sets all flags anew, would make of it.
+    ///
+    /// The access times are kept unless one of their flags is set; to clear one by name, such as by `atime`, changes nothing (mount(2)).
     fn attributes(&self) -> Attributes {
-        let mut attributes = Attributes { set: to_attributes(self.flags), clear: to_attributes(self.cleared & BIND_FLAGS) };
-        if (self.flags | self.cleared) & ATIME_FLAGS != 0 {
-            attributes.clear |= u64::from(c::MOUNT_ATTR__ATIME);
+        let mut attributes = Attributes { set: to_attributes(self.flags), clear: to_attributes(self.cleared & LOCKED_FLAGS) };
+        if self.flags & TIME_FLAGS != 0 {
+            attributes.clear |= u64::from(c::MOUNT_ATTR__ATIME | c::MOUNT_ATTR_NODIRATIME);
         }
-        if self.cleared & c::MS_NODIRATIME != 0 {
-            attributes.clear |= u64::from(c::MOUNT_ATTR_NODIRATIME);
+        if self.names_any() {
+            attributes.clear |= to_attributes(c::MS_NOSYMFOLLOW & !self.flags);
         }
         attributes
     }
 
-    /// MS_REMOUNT|MS_BIND sets all flags anew: once one is named, those that are not are cleared.
+    /// Once one flag is named, those that are not are cleared, unless a user namespace has locked them (mount_namespaces(7)).
     fn cleared_if_unlocked(&self) -> u64 {
-        let names_any = (self.flags | self.cleared) & (BIND_FLAGS | ATIME_FLAGS | c::MS_NODIRATIME) != 0;
-        if names_any { to_attributes(BIND_FLAGS & !self.flags) } else { 0 }
+        if self.names_any() { to_attributes(LOCKED_FLAGS & !self.flags) } else { 0 }
+    }
+
+    fn names_any(&self) -> bool {
+        (self.flags | self.cleared) & !(MS_BIND | MS_REC) != 0
     }
 }
 
-/// Flags that belong to a mount and not to its file system, but for those about times.
-const BIND_FLAGS: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC | c::MS_NOSYMFOLLOW;
-const ATIME_FLAGS: u32 = c::MS_NOATIME | c::MS_RELATIME | c::MS_STRICTATIME;
+/// Flags of a mount, and not of its file system, that a user namespace may have locked; without those about times.
+const LOCKED_FLAGS: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC;
+const TIME_FLAGS: u32 = c::MS_NOATIME | c::MS_NODIRATIME | c::MS_RELATIME | c::MS_STRICTATIME;
 
 /// A file system's own options, as mount(2) wants them.
 struct Commas<'a>(List<'a, &'a str>);

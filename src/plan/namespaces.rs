@@ -1,13 +1,20 @@
 //! Which namespaces the container makes, which it joins, and when.
+//!
+//! Most containers are made by one clone. A *staged* one needs a process in between, which joins and makes what its child is then born
+//! in: a user namespace that is joined owns the new ones, what is joined beside a new user namespace needs the rights outside of it, and
+//! pid and time namespaces that are joined, or whose clocks are set, are entered by children only.
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS};
+use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS};
 
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::names;
-use crate::spec::{IdMapping, Linux};
+use crate::spec::{Entry, IdMapping, Linux, TimeOffset};
+
+/// How many kinds there are.
+pub const KINDS: usize = names::NAMESPACES.len();
 
 /// Namespaces to make and to join.
 #[derive(Default)]
@@ -20,6 +27,8 @@ pub struct Namespaces<'a> {
     pub uid_map: &'a str,
     /// The same for gid_map.
     pub gid_map: &'a str,
+    /// What is written to timens_offsets of a new time namespace; empty without any.
+    pub time_offsets: &'a str,
 }
 
 /// One namespace to join.
@@ -37,9 +46,38 @@ impl Namespaces<'_> {
         self.new & flags == flags
     }
 
-    /// What clone3 makes. The network namespace is not among them: it takes the kernel so long that the parent had better work meanwhile.
+    /// Whether the namespace of that kind is joined.
+    pub fn joins(&self, flag: u32) -> bool {
+        self.join.iter().any(|join| join.flag == flag)
+    }
+
+    /// Whether the namespace of that kind is not the runtime's.
+    pub fn has_own(&self, flag: u32) -> bool {
+        self.makes(flag) || self.joins(flag)
+    }
+
+    /// Whether a process in between is needed.
+    pub fn needs_stage(&self) -> bool {
+        let joins_beside_user = self.makes(CLONE_NEWUSER) && !self.join.is_empty();
+        joins_beside_user
+            || [CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWTIME].iter().any(|flag| self.joins(*flag))
+            || !self.time_offsets.is_empty()
+    }
+
+    /// What the clone makes. The network namespace is not among them: it takes the kernel so long that the parent had better work meanwhile.
     pub fn in_clone(&self) -> u32 {
         self.new & !CLONE_NEWNET
+    }
+
+    /// What the process in between makes before its parent writes the id maps and the offsets of the clocks.
+    pub fn before_the_maps(&self) -> u32 {
+        let with_offsets = if self.time_offsets.is_empty() { 0 } else { CLONE_NEWTIME };
+        self.new & (CLONE_NEWUSER | with_offsets)
+    }
+
+    /// What it makes afterwards.
+    pub fn after_the_maps(&self) -> u32 {
+        self.in_clone() & !self.before_the_maps()
     }
 
     /// What the child makes for itself.
@@ -49,12 +87,12 @@ impl Namespaces<'_> {
 
     /// Whether the container's processes have user and group ids of their own.
     pub fn maps_ids(&self) -> bool {
-        self.makes(CLONE_NEWUSER) || self.join.iter().any(|join| join.flag == CLONE_NEWUSER)
+        self.has_own(CLONE_NEWUSER)
     }
 
     /// Whether the host name is the container's own to set.
     pub fn has_own_uts(&self) -> bool {
-        self.makes(CLONE_NEWUTS) || self.join.iter().any(|join| join.flag == CLONE_NEWUTS)
+        self.has_own(CLONE_NEWUTS)
     }
 }
 
@@ -74,7 +112,12 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<
     if !made.makes(CLONE_NEWNS) {
         return Err(without_mount_namespace());
     }
-    refuse_combinations(&made)?;
+    if made.joins(CLONE_NEWNS) {
+        return Err(without_mount_namespace());
+    }
+    if made.makes(CLONE_NEWTIME) {
+        made.time_offsets = arena.format(format_args!("{}", Offsets(&linux.time_offsets)))?;
+    }
     if made.makes(CLONE_NEWUSER) {
         made.uid_map = map(&linux.uid_mappings, arena)?;
         made.gid_map = map(&linux.gid_mappings, arena)?;
@@ -86,22 +129,24 @@ fn without_mount_namespace<'a>() -> Error<'a> {
     Error::text("linux.namespaces", "", "a container without a new mount namespace is not supported yet")
 }
 
-/// Joining a user namespace, or a pid namespace together with a new user namespace, needs an order of its own.
-fn refuse_combinations<'a>(made: &Namespaces<'a>) -> Result<'a, ()> {
-    let joins = |flag| made.join.iter().any(|join| join.flag == flag);
-    if joins(CLONE_NEWUSER) || (joins(CLONE_NEWPID) && made.makes(CLONE_NEWUSER)) || joins(CLONE_NEWNS) || joins(CLONE_NEWCGROUP) {
-        return Err(Error::text("linux.namespaces", "", "this combination of namespaces joined by path is not supported yet"));
+/// `clock seconds nanoseconds` a line, as time_namespaces(7) wants it.
+struct Offsets<'l, 'a>(&'l List<'a, Entry<'a, TimeOffset>>);
+
+impl core::fmt::Display for Offsets<'_, '_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|entry| writeln!(f, "{} {} {}", entry.key, entry.value.secs, entry.value.nanosecs))
     }
-    Ok(())
 }
 
 /// `containerID hostID size` a line, as user_namespaces(7) wants it.
-fn map<'a>(mappings: &List<'a, IdMapping>, arena: &Arena<'a>) -> Result<'a, &'a str> {
-    struct Lines<'l, 'a>(&'l List<'a, IdMapping>);
-    impl core::fmt::Display for Lines<'_, '_> {
-        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-            self.0.iter().try_for_each(|line| writeln!(f, "{} {} {}", line.container_id, line.host_id, line.size))
-        }
-    }
+pub(super) fn map<'a>(mappings: &List<'a, IdMapping>, arena: &Arena<'a>) -> Result<'a, &'a str> {
     Ok(arena.format(format_args!("{}", Lines(mappings)))?)
+}
+
+struct Lines<'l, 'a>(&'l List<'a, IdMapping>);
+
+impl core::fmt::Display for Lines<'_, '_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{} {} {}", line.container_id, line.host_id, line.size))
+    }
 }

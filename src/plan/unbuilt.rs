@@ -43,7 +43,7 @@ fn of_linux(linux: &Linux<'_>) -> Fields {
         (linux.intel_rdt.is_some(), "linux.intelRdt"),
         (linux.memory_policy.is_some(), "linux.memoryPolicy"),
         (linux.personality.is_some(), "linux.personality"),
-        (!linux.time_offsets.is_empty(), "linux.timeOffsets"),
+        Default::default(),
         (!linux.net_devices.is_empty(), "linux.netDevices"),
         (!linux.mount_label.is_empty(), "linux.mountLabel"),
     ]

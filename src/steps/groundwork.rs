@@ -11,8 +11,18 @@ use crate::sys::{self, Errno, fs, task};
 /// Must: look at the channel afterwards; the runtime may have died before.
 ///
 /// Mustn't: let anybody in a namespace that it joins look into it, or take its descriptors, before it is the program (CVE-2016-9962).
+///
+/// In a user namespace of its own nobody else can look; its parent must, to write the id maps, and need not be root.
 pub fn tie_to_runtime(stage: &mut Stage<'_, '_>) -> Done {
-    task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
+    let namespaces = &stage.plan.namespaces;
+    if stage.is_staged || namespaces.needs_stage() || namespaces.uid_map.is_empty() {
+        task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
+    }
+    tie(stage)
+}
+
+/// The tie alone; a change of the user undoes it.
+pub fn tie(stage: &Stage<'_, '_>) -> Done {
     task::set_parent_process_death_signal(Some(task::Signal::KILL))?;
     let mut poll = [task::PollFd::new(&stage.channel, task::PollFlags::empty())];
     task::poll(&mut poll, Some(&task::Timespec::default()))?;

@@ -39,6 +39,10 @@ pub struct Stage<'p, 'a> {
     pub blocked_signals: sys::Signals,
     /// The container's root directory (O_PATH), once there is one.
     pub root: Option<OwnedFd>,
+    /// Whether a process in between has already joined namespaces and taken the root of the user namespace.
+    pub is_staged: bool,
+    /// Namespaces that are still to be joined.
+    pub waiting: namespaces::Waiting,
     /// Whether root could not enter the working directory, so that the process's user must.
     pub enters_directory_as_user: bool,
     /// The program to execute, once it was found.

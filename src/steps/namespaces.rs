@@ -1,40 +1,121 @@
-//! Joining namespaces, making those that clone3 did not, and becoming root in a new user namespace.
+//! Joining namespaces, making those that the clone did not, and becoming root in a user namespace.
 
-use super::{At, Done, Stage};
+use linux_raw_sys::general::CLONE_NEWUSER;
+
+use super::{At, Done, Stage, groundwork, sync};
 use crate::error::Note;
-use crate::sys::{self, AsFd, Errno, fs, task};
+use crate::plan::namespaces::KINDS;
+use crate::sys::{self, AsFd, Errno, OwnedFd, fs, task};
 
-/// Waits until the parent has written the id maps, then takes the root of the new user namespace.
+/// One namespace that is still to be joined.
+pub struct Pending {
+    /// Its place in the plan's list.
+    index: usize,
+    flag: u32,
+    file: OwnedFd,
+}
+
+/// Those that are still to be joined.
+pub type Waiting = heapless::Vec<Pending, KINDS>;
+
+/// Waits until the parent has written the id maps, then takes the root of the user namespace that the clone made.
 pub fn await_id_maps(stage: &mut Stage<'_, '_>) -> Done {
-    if stage.plan.namespaces.uid_map.is_empty() {
+    if stage.is_staged || stage.plan.namespaces.uid_map.is_empty() {
         return Ok(());
     }
-    let (bytes, _) = sys::receive(stage.channel, &mut [0])?;
-    if bytes == 0 {
-        return Err(At::note(Note::Gone)(Errno::CANCELED));
-    }
-    task::set_thread_res_gid(fs::Gid::ROOT, fs::Gid::ROOT, fs::Gid::ROOT)?;
-    task::set_thread_res_uid(fs::Uid::ROOT, fs::Uid::ROOT, fs::Uid::ROOT)?;
-    Ok(())
+    sync::await_go(stage)?;
+    become_root(stage)
 }
 
-/// Joins the namespaces named by path. A pid namespace is not among them: the parent has joined it for us.
+/// Joins the namespaces named by path. With a user namespace, those that it does not own must be joined before it, with the rights
+/// outside, and those that it owns after it: so what is refused now waits.
+///
+/// Must: open all before it enters any: their paths are the runtime's.
 pub fn join(stage: &mut Stage<'_, '_>) -> Done {
+    if stage.is_staged {
+        return Ok(());
+    }
+    let mut opened = Waiting::new();
     for (index, join) in stage.plan.namespaces.join.iter().enumerate() {
-        if join.flag == linux_raw_sys::general::CLONE_NEWPID {
+        let file = fs::open(join.path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
+        let file = file.map_err(At::note(Note::OpenSource)).map_err(At::item(index))?;
+        let _ = opened.push(Pending { index, flag: join.flag, file }); // `check` has refused a second of one kind
+    }
+    let maps_ids = stage.plan.namespaces.maps_ids();
+    for pending in opened {
+        if pending.flag == CLONE_NEWUSER {
+            let _ = stage.waiting.push(pending); // as above
             continue;
         }
-        let open = fs::open(join.path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
-        let joined = open.and_then(|namespace| sys::set_namespace(namespace.as_fd(), join.flag));
-        joined.map_err(At::from).map_err(At::item(index))?;
+        match sys::set_namespace(pending.file.as_fd(), pending.flag) {
+            Err(Errno::PERM) if maps_ids => {
+                let _ = stage.waiting.push(pending); // as above
+            }
+            joined => joined.map_err(|errno| explain(&pending, errno))?,
+        }
     }
     Ok(())
 }
 
-/// Makes the namespaces that are better made here than by clone3.
+/// Makes or joins the user namespace, and a time namespace whose offsets are to be set before anybody is in it.
+pub fn enter_user_namespace(stage: &mut Stage<'_, '_>) -> Done {
+    let new = stage.plan.namespaces.before_the_maps();
+    if new != 0 {
+        sys::unshare(new)?;
+        sys::send(stage.channel, &[sync::MAPS], None)?;
+        sync::await_go(stage)?;
+    }
+    if let Some(place) = stage.waiting.iter().position(|pending| pending.flag == CLONE_NEWUSER) {
+        let pending = stage.waiting.remove(place);
+        match sys::set_namespace(pending.file.as_fd(), CLONE_NEWUSER) {
+            Err(Errno::INVAL) if is_own(stage, &pending)? => return Ok(()), // setns(2) refuses to enter again
+            joined => joined.map_err(|errno| explain(&pending, errno))?,
+        }
+    }
+    if stage.plan.namespaces.maps_ids() { become_root(stage) } else { Ok(()) }
+}
+
+/// Joins what only the user namespace gives the right to, and makes the rest.
+pub fn join_rest(stage: &mut Stage<'_, '_>) -> Done {
+    for pending in core::mem::take(&mut stage.waiting) {
+        sys::set_namespace(pending.file.as_fd(), pending.flag).map_err(|errno| explain(&pending, errno))?;
+    }
+    match stage.plan.namespaces.after_the_maps() {
+        0 => Ok(()),
+        flags => sys::unshare(flags).map_err(At::from),
+    }
+}
+
+/// Makes the namespaces that are better made here than by the clone.
 pub fn unshare(stage: &mut Stage<'_, '_>) -> Done {
     match stage.plan.namespaces.in_child() {
         0 => Ok(()),
         flags => sys::unshare(flags).map_err(At::from),
     }
+}
+
+/// What the kernel means by EINVAL.
+fn explain(pending: &Pending, errno: Errno) -> At {
+    let is_other = errno == Errno::INVAL && sys::namespace_kind(pending.file.as_fd()) != Some(pending.flag);
+    At::item(pending.index)(At::note(if is_other { Note::OtherNamespace } else { Note::None })(errno))
+}
+
+fn is_own(stage: &Stage<'_, '_>, pending: &Pending) -> Result<bool, Errno> {
+    let own = fs::statat(stage.procfs, c"self/ns/user", fs::AtFlags::empty())?;
+    let joined = fs::fstat(&pending.file)?;
+    Ok((own.st_dev, own.st_ino) == (joined.st_dev, joined.st_ino))
+}
+
+/// Root in the user namespace; where that has none, the process's own user.
+fn become_root(stage: &mut Stage<'_, '_>) -> Done {
+    let process = &stage.plan.process;
+    let gids = [fs::Gid::ROOT, fs::Gid::from_raw(process.gid)];
+    let uids = [fs::Uid::ROOT, fs::Uid::from_raw(process.uid)];
+    let set_gid = |gid: fs::Gid| task::set_thread_res_gid(gid, gid, gid);
+    let set_uid = |uid: fs::Uid| task::set_thread_res_uid(uid, uid, uid);
+    set_gid(gids[0]).or_else(|_| set_gid(gids[1])).map_err(At::note(Note::Unmapped))?;
+    set_uid(uids[0]).or_else(|_| set_uid(uids[1])).map_err(At::note(Note::Unmapped))?;
+    // The change of the user has undone both.
+    groundwork::tie(stage)?;
+    task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable).map_err(At::from)
 }

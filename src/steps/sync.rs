@@ -10,6 +10,20 @@ pub const READY: u8 = b'R';
 /// First byte of the message that a step has failed.
 pub const FAULT: u8 = b'F';
 
+/// The message that the namespaces are there whose id maps and clocks the parent must set.
+pub const MAPS: u8 = b'M';
+
+/// First byte of the message that tells the pid of the container's first process.
+pub const CHILD: u8 = b'C';
+
+/// Waits until the parent has done its part.
+pub fn await_go(stage: &Stage<'_, '_>) -> Done {
+    match sys::receive(stage.channel, &mut [0])? {
+        (0, _) => Err(At::note(Note::Gone)(Errno::CANCELED)),
+        _ => Ok(()),
+    }
+}
+
 /// Says that everything but the start is done. From here on the container outlives the runtime.
 pub fn report_ready(stage: &mut Stage<'_, '_>) -> Done {
     task::set_parent_process_death_signal(None)?;

@@ -29,8 +29,8 @@ pub use network::loopback_up;
 pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, execve, execveat, exit, fork,
-    getcwd, is_open, join_session_keyring, kill, reset_signal, reset_signals, send_signal, set_capabilities, set_groups, set_limit,
-    set_namespace, soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
+    getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal, set_capabilities, set_groups,
+    set_limit, set_namespace, soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;

@@ -49,10 +49,10 @@ pub fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Clone, Errno>
     Ok(Clone::Parent { pid, pidfd: Some(unsafe { OwnedFd::from_raw_fd(pidfd) }) })
 }
 
-/// clone(2) as fork(2), for kernels without clone3.
-pub fn fork() -> Result<Clone, Errno> {
+/// clone(2) as fork(2), for kernels without clone3; `flags` are CLONE_NEW* (but CLONE_NEWTIME) and CLONE_PARENT.
+pub fn fork(flags: u32) -> Result<Clone, Errno> {
     // SAFETY: without CLONE_VM the child has its own copy of this stack; no pointer is passed.
-    let pid = unsafe { raw::call(c::__NR_clone, [c::SIGCHLD as usize, 0, 0, 0, 0, 0]) }?;
+    let pid = unsafe { raw::call(c::__NR_clone, [(flags | c::SIGCHLD) as usize, 0, 0, 0, 0, 0]) }?;
     let Some(pid) = Pid::from_raw(pid as i32) else { return Ok(Clone::Child) };
     let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
     Ok(Clone::Parent { pid, pidfd })
@@ -213,6 +213,13 @@ pub fn unshare(namespaces: u32) -> Result<(), Errno> {
 pub fn set_namespace(file: BorrowedFd<'_>, flag: u32) -> Result<(), Errno> {
     // SAFETY: no pointer is passed.
     unsafe { raw::call(c::__NR_setns, [file.as_raw_fd() as usize, flag as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// ioctl_nsfs(2): the CLONE_NEW* flag of the namespace behind `file`; `None` where there is none, and before Linux 4.11.
+pub fn namespace_kind(file: BorrowedFd<'_>) -> Option<u32> {
+    const NS_GET_NSTYPE: usize = 0xb703;
+    // SAFETY: the request takes no argument.
+    unsafe { raw::call(c::__NR_ioctl, [file.as_raw_fd() as usize, NS_GET_NSTYPE, 0, 0, 0, 0]) }.ok().map(|kind| kind as u32)
 }
 
 /// Closes every descriptor from `first` on but those of `kept`, one by one before Linux 5.9.

@@ -13,24 +13,16 @@ const MOST: usize = 340;
 
 pub(super) fn check(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
     let at = &TOP.key("linux");
-    let uid = [
-        error!("", "user namespaces enabled, but no uid mappings found"),
-        error!("", "user namespaces enabled, but no user mapping found for uid 0"),
-    ];
-    let gid = [
-        error!("", "user namespaces enabled, but no gid mappings found"),
-        error!("", "user namespaces enabled, but no group mapping found for gid 0"),
-    ];
+    let uid = error!("", "user namespaces enabled, but no uid mappings found");
+    let gid = error!("", "user namespaces enabled, but no gid mappings found");
     presence(&linux.uid_mappings, uid, namespaces, &at.key("uidMappings"), report);
     presence(&linux.gid_mappings, gid, namespaces, &at.key("gidMappings"), report);
 }
 
-fn presence(mappings: &Mappings<'_>, missing: [&'static Rule; 2], namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
+fn presence(mappings: &Mappings<'_>, missing: &'static Rule, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
     if namespaces.is_new(Namespace::User) {
         if mappings.is_empty() {
-            report.say(at, missing[0]);
-        } else if !is_mapped(mappings, 0) {
-            report.say(at, missing[1]);
+            report.say(at, missing);
         }
     } else if !mappings.is_empty() {
         report.say(
