@@ -119,6 +119,8 @@ pub enum Step {
     PrepareRoot,
     Mounts,
     Devices,
+    RuntimeHooks,
+    ContainerHooks,
     EnterRoot,
     Console,
     ReadonlyMounts,
@@ -145,6 +147,7 @@ pub enum Step {
     FindProgram,
     Ready,
     AwaitStart,
+    StartHooks,
     Signals,
     CloseDescriptors,
     Execute,
@@ -152,7 +155,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of their numbers.
-    pub const ALL: [(Step, &str); 40] = [
+    pub const ALL: [(Step, &str); 43] = [
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -164,6 +167,8 @@ impl Step {
         (Step::PrepareRoot, "prepare the root file system"),
         (Step::Mounts, "mount"),
         (Step::Devices, "device"),
+        (Step::RuntimeHooks, "await the runtime's hooks"),
+        (Step::ContainerHooks, "createContainer"),
         (Step::EnterRoot, "enter the root file system"),
         (Step::Console, "terminal"),
         (Step::ReadonlyMounts, "make mount read-only"),
@@ -190,6 +195,7 @@ impl Step {
         (Step::FindProgram, "exec"),
         (Step::Ready, "report to the runtime"),
         (Step::AwaitStart, "await the start"),
+        (Step::StartHooks, "startContainer"),
         (Step::Signals, "signals"),
         (Step::CloseDescriptors, "close descriptors"),
         (Step::Execute, "exec"),
@@ -224,11 +230,14 @@ pub enum Note {
     Pivot,
     OtherNamespace,
     Unmapped,
+    HookStatus,
+    HookSignal,
+    HookTimeout,
 }
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    pub const ALL: [(Note, &str); 18] = [
+    pub const ALL: [(Note, &str); 21] = [
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -250,6 +259,9 @@ impl Note {
         (Note::Pivot, "pivot_root"),
         (Note::OtherNamespace, "it is no namespace of that kind"),
         (Note::Unmapped, "neither root nor process.user is mapped in it"),
+        (Note::HookStatus, "exit status"),
+        (Note::HookSignal, "signal:"),
+        (Note::HookTimeout, "hook ran past specified timeout"),
     ];
 
     /// What was not possible, as it stands in an error.

@@ -10,7 +10,7 @@ use crate::mem::sort;
 use crate::names::{self, CAPABILITIES, MountOption, NAMESPACES};
 
 /// The hooks that are run.
-const HOOKS: &[&str] = &[];
+const HOOKS: &[&str] = &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// The cgroup hierarchies and managers, and the controller that was last to come.
 const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", false), ("systemdUser", false), ("rdma", false)];
@@ -127,7 +127,12 @@ mod tests {
     #[test]
     fn the_layout_is_that_of_runc() {
         let text = text();
-        assert!(text.starts_with("{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"1.3.0\",\n    \"hooks\": []"), "{text}");
+        assert!(
+            text.starts_with(
+                "{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"1.3.0\",\n    \"hooks\": [\n        \"prestart\",\n"
+            ),
+            "{text}"
+        );
         assert!(text.contains(",\n    \"linux\": {\n        \"namespaces\": [\n            \"cgroup\",\n"), "{text}");
         assert!(text.ends_with("\n    \"potentiallyUnsafeConfigAnnotations\": []\n}\n"), "{text}");
     }

@@ -10,6 +10,7 @@ use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, R
 use super::refusal::Refusal;
 use super::{check, features, help, parse, ps, spec, version};
 use crate::container::create::{self, Gate};
+use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
 use crate::container::state::{self, Status};
 use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal};
@@ -163,13 +164,15 @@ impl<'a> Context<'a> {
         match command {
             Command::Create(create) => self.create(create),
             Command::Run(run) => self.run(run),
-            Command::Start { id } => signal::start(self.root, self.valid(id)?, self.arena).map(|()| 0),
+            Command::Start { id } => signal::start(self.root, self.valid(id)?, self.inherited(), self.arena).map(|()| 0),
             Command::State { id } => self.state(id),
             Command::Kill { id, signal, all } => signal::kill(self.root, self.valid(id)?, *signal, *all, self.arena).map(|()| 0),
-            Command::Delete { id, force } => delete::delete(self.root, self.valid(id)?, *force, self.arena).map(|()| 0),
             Command::Pause { id } => pause::pause(self.root, self.valid(id)?, self.arena).map(|()| 0),
             Command::Resume { id } => pause::resume(self.root, self.valid(id)?, self.arena).map(|()| 0),
             Command::Ps { id, format, options } => self.ps(id, *format, options),
+            Command::Delete { id, force } => {
+                delete::delete(self.root, self.valid(id)?, *force, self.inherited(), &self.log, self.arena).map(|()| 0)
+            }
             Command::List { format, quiet } => self.list(*format, *quiet),
             Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
             Command::Features => self.print(|out| features::print(out)),
@@ -208,8 +211,14 @@ impl<'a> Context<'a> {
             is_detached,
             gate,
             blocked_signals: sys::block_all(),
+            environment: self.arguments.environ,
             log: &self.log,
         })
+    }
+
+    /// For hooks of a call that blocks no signals itself.
+    fn inherited(&self) -> Inherited<'a> {
+        Inherited { environment: self.arguments.environ, blocked_signals: None }
     }
 
     fn create(&self, create: &Create<'a>) -> Result<'a, i32> {
@@ -219,7 +228,7 @@ impl<'a> Context<'a> {
         match self.write_pid_file(create.pid_file, created.pid) {
             Ok(()) => Ok(0),
             Err(error) => {
-                created.undo();
+                created.undo(&request);
                 Err(error)
             }
         }
@@ -240,10 +249,10 @@ impl<'a> Context<'a> {
         let request = self.request(&run.create, run.detach, Gate::Channel)?;
         let created = create::create(&request, self.arena)?;
         if let Err(error) = self.write_pid_file(run.create.pid_file, created.pid) {
-            created.undo();
+            created.undo(&request);
             return Err(error);
         }
-        let started = created.start(self.arena)?;
+        let started = created.start(&request, self.arena)?;
         if run.detach {
             return Ok(0);
         }
@@ -251,7 +260,7 @@ impl<'a> Context<'a> {
         let exit = foreground::stay(started.running());
         if !run.keep || exit.is_err() {
             // What the container said by its exit counts more than what is left of it, which `delete --force` can still remove.
-            if let Err(error) = started.clean_up(self.arena) {
+            if let Err(error) = started.clean_up(&request, self.arena) {
                 self.log.warning(format_args!("{error}"));
             }
         }

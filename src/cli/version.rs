@@ -11,8 +11,7 @@ pub const COMMIT: &str = match option_env!("OCINIT_COMMIT") {
     None => "unknown",
 };
 
-/// The newest runtime-spec that we follow; also the `ociVersion` of what we write.
-pub const SPEC_VERSION: &str = "1.3.0";
+pub use crate::spec::VERSION as SPEC_VERSION;
 
 /// The oldest runtime-spec whose config.json we take.
 pub const OLDEST_SPEC_VERSION: &str = "1.0.0";

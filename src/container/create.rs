@@ -9,6 +9,7 @@ use linux_raw_sys::general::CLONE_NEWPID;
 
 use super::bundle::{self, Bundle};
 use super::foreground::Running;
+use super::hooks::{self, Inherited, Moment};
 use super::start;
 use super::state::{self, Directory, Record};
 use super::{facts, words};
@@ -17,7 +18,7 @@ use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
 use crate::plan::{self, Facts, Options, Plan};
 use crate::steps::{Stage, cgroup, console, sync};
-use crate::sys::{self, AsFd, BorrowedFd, Clone, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
 /// What is to be created, and how.
 #[derive(Clone, Copy)]
@@ -38,8 +39,16 @@ pub struct Request<'a, 'l> {
     pub gate: Gate,
     /// Signals that were blocked before the runtime blocked them all.
     pub blocked_signals: sys::Signals,
+    /// The runtime's environment, ended by NULL, for hooks.
+    pub environment: &'a [CPointer<'a>],
     /// Where warnings go.
     pub log: &'l Log,
+}
+
+impl<'a> Request<'a, '_> {
+    fn inherited(&self) -> Inherited<'a> {
+        Inherited { environment: self.environment, blocked_signals: Some(self.blocked_signals) }
+    }
 }
 
 /// Who gives the start.
@@ -66,13 +75,9 @@ pub struct Created {
     /// The cgroup's absolute path.
     pub cgroup: Option<&'static CStr>,
     /// For errors of the start.
-    pub words: Words,
-}
-
-/// The plan, kept for the words of a late fault.
-pub struct Words {
     plan: Plan<'static>,
-    arena: Arena<'static>,
+    /// For hooks that are still to come.
+    bundle: Bundle,
 }
 
 /// Creates a container up to the point where it waits for its start. On any error nothing of it is left.
@@ -101,7 +106,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
         Err(error) => {
             let error = keep(error);
-            work.undo();
+            work.undo(request);
             Err(error)
         }
     }
@@ -199,7 +204,7 @@ impl Work {
         }
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
-        let master = self.await_ready(&ours)?;
+        let master = self.await_ready(&ours, request)?;
         self.send_pidfd()?;
         self.directory.publish()?;
         Ok((ours, master))
@@ -237,6 +242,7 @@ impl Work {
             created,
             uid: task::geteuid().as_raw(),
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
+            hooks: hooks::later(&self.bundle.config),
             annotations: self.bundle.config.annotations,
         })
     }
@@ -280,6 +286,7 @@ impl Work {
                 waiting: heapless::Vec::new(),
                 enters_directory_as_user: false,
                 executable: PathBuffer::new(),
+                hook_output: Default::default(),
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
             self.directory.leave();
@@ -303,8 +310,9 @@ impl Work {
 
     /// The process in between makes the namespaces, with our help, and says who was born in them.
     fn await_first_process(&mut self, channel: &OwnedFd) -> Result<'static, ()> {
+        let mut room = [0; sync::MOST_BYTES];
         loop {
-            match (receive(channel)?, &self.child) {
+            match (receive(channel, &mut room)?, &self.child) {
                 (Message::Maps, Some((pid, _))) => self.set_up_namespaces(*pid, channel)?,
                 (Message::Child(pid), Some((between, pidfd))) => {
                     let _ = match pidfd {
@@ -315,7 +323,7 @@ impl Work {
                     self.child = Some((pid, pidfd));
                     return Ok(());
                 }
-                (Message::Fault(fault), _) => return Err(words::describe(fault, &self.plan, &self.bundle.arena)),
+                (Message::Fault(fault, rest), _) => return Err(words::describe(fault, rest, &self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
         }
@@ -343,17 +351,36 @@ impl Work {
         sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
     }
 
-    /// Waits until the child has done everything; takes the terminal's master from it meanwhile.
-    fn await_ready(&self, channel: &OwnedFd) -> Result<'static, Option<OwnedFd>> {
+    /// Waits until the child has done everything; meanwhile does what it asks for, and takes the terminal's master from it.
+    fn await_ready(&self, channel: &OwnedFd, request: &Request<'_, '_>) -> Result<'static, Option<OwnedFd>> {
         let mut master = None;
+        let mut room = [0; sync::MOST_BYTES];
         loop {
-            match receive(channel)? {
+            match receive(channel, &mut room)? {
                 Message::Ready => return Ok(master),
                 Message::Master(fd) => master = fd,
-                Message::Fault(fault) => return Err(words::describe(fault, &self.plan, &self.bundle.arena)),
+                Message::Hooks => {
+                    self.run_hooks(request)?;
+                    answer(channel)?;
+                }
+                Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, &self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
         }
+    }
+
+    /// `prestart` and `createRuntime`, in the bundle's directory as runc has it.
+    fn run_hooks(&self, request: &Request<'_, '_>) -> Result<'static, ()> {
+        let path = self.bundle.arena.c_str(&[self.bundle.path.as_bytes()])?;
+        let directory = fs::open(path, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty())
+            .map_err(Error::at("chdir", path))?;
+        let pid = self.child.as_ref().map_or(0, |(pid, _)| pid.as_raw_nonzero().get() as u32);
+        let written = self.bundle.config.hooks.unwrap_or_default();
+        for (name, list) in [("prestart", written.prestart), ("createRuntime", written.create_runtime)] {
+            let moment = Moment { name, status: "creating", pid, directory: Some(directory.as_fd()) };
+            hooks::run(&list, moment, self.plan.id, &self.bundle, request.inherited())?;
+        }
+        Ok(())
     }
 
     /// Why the child ended without a word.
@@ -363,12 +390,11 @@ impl Work {
 
     fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
         let (pid, pidfd) = self.child.unwrap_or((task::getpid(), None));
-        let words = Words { plan: self.plan, arena: self.bundle.arena };
-        Created { pid, pidfd, channel, master, directory: self.directory, cgroup: self.cgroup_path, words }
+        Created { pid, pidfd, channel, master, directory: self.directory, cgroup: self.cgroup_path, plan: self.plan, bundle: self.bundle }
     }
 
     /// Takes back what was made. What cannot be taken back is left for `delete --force`, and the first error is the one that is told.
-    fn undo(self) {
+    fn undo(self, request: &Request<'_, '_>) {
         if let Some((pid, pidfd)) = &self.child {
             end(*pid, pidfd.as_ref());
         }
@@ -377,6 +403,7 @@ impl Work {
             let _ = cgroup::remove(path, super::delete::CGROUP_TIMEOUT_MS);
         }
         let _ = self.directory.remove();
+        hooks::poststop(&self.bundle, self.plan.id, request.inherited(), request.log);
     }
 }
 
@@ -389,68 +416,79 @@ fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
 }
 
 /// What comes from the child.
-enum Message {
+enum Message<'m> {
     Ready,
     Master(Option<OwnedFd>),
-    Fault(Fault),
     /// The namespaces of a staged child are to be set up.
     Maps,
     /// Who the first process of a staged container is.
     Child(task::Pid),
+    Hooks,
+    Fault(Fault, &'m [u8]),
     End,
 }
 
-fn receive<'a>(channel: &OwnedFd) -> Result<'a, Message> {
-    let mut bytes = [0; 1 + Fault::BYTES];
-    let (len, fd) = match sys::receive(channel.as_fd(), &mut bytes) {
+fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> Result<'a, Message<'m>> {
+    let (len, fd) = match sys::receive(channel.as_fd(), room) {
         Err(Errno::CONNRESET) => (0, None),
         answer => answer.map_err(Error::on("receive", "the container's first process"))?,
     };
-    let [kind, fault @ ..] = bytes;
-    Ok(match (len, kind) {
-        (0, _) => Message::End,
-        (_, console::MASTER) => Message::Master(fd),
-        (_, sync::FAULT) => Fault::from_bytes(fault).map_or(Message::End, Message::Fault),
-        (_, sync::MAPS) => Message::Maps,
-        (_, sync::CHILD) => {
-            let [a, b, c, d, ..] = fault;
-            task::Pid::from_raw(i32::from_ne_bytes([a, b, c, d])).map_or(Message::End, Message::Child)
+    let (kind, rest) = room[..len].split_first().unwrap_or((&0, &[]));
+    Ok(match *kind {
+        0 => Message::End,
+        console::MASTER => Message::Master(fd),
+        sync::REQUEST_HOOKS => Message::Hooks,
+        sync::FAULT => sync::read_fault(rest).map_or(Message::End, |(fault, came_along)| Message::Fault(fault, came_along)),
+        sync::MAPS => Message::Maps,
+        sync::CHILD => {
+            let pid = rest.first_chunk().and_then(|pid| task::Pid::from_raw(i32::from_ne_bytes(*pid)));
+            pid.map_or(Message::End, Message::Child)
         }
         _ => Message::Ready,
     })
 }
 
+/// Lets the child go on.
+fn answer<'a>(channel: &OwnedFd) -> Result<'a, ()> {
+    sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
+}
+
 impl Created {
-    /// Gives the start, and waits until the program runs. On an error nothing is left.
-    pub fn start<'a>(self, arena: &Arena<'a>) -> Result<'a, Started> {
-        let begun = sys::send(self.channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"));
-        match begun.and_then(|()| receive(&self.channel)) {
-            Ok(Message::End) => {
-                Ok(Started { pid: self.pid, pidfd: self.pidfd, master: self.master, directory: self.directory, cgroup: self.cgroup })
-            }
-            Ok(Message::Fault(fault)) => {
-                let error = keep(&words::describe(fault, &self.words.plan, &self.words.arena), arena);
-                self.undo();
-                Err(error)
-            }
-            Ok(_) => {
-                self.undo();
-                Err(Error::said("the container's first process sent what nobody asked for"))
-            }
-            Err(_) => {
-                self.undo();
-                Err(Error::said("the container's first process was killed before its start (memory limit too low?)"))
-            }
-        }
+    /// Gives the start, waits until the program runs, and runs the `poststart` hooks. On an error nothing is left.
+    pub fn start<'a>(self, request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Started> {
+        let mut room = [0; sync::MOST_BYTES];
+        let error = match answer(&self.channel).and_then(|()| receive(&self.channel, &mut room)) {
+            Ok(Message::End) => match self.poststart(request) {
+                Ok(()) => return Ok(self.into_started()),
+                Err(error) => keep(&error, arena),
+            },
+            Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, &self.plan, &self.bundle.arena), arena),
+            Ok(_) => Error::said("the container's first process sent what nobody asked for"),
+            Err(_) => Error::said("the container's first process was killed before its start (memory limit too low?)"),
+        };
+        self.undo(request);
+        Err(error)
+    }
+
+    fn into_started(self) -> Started {
+        let Created { pid, pidfd, master, directory, cgroup, bundle, .. } = self;
+        Started { pid, pidfd, master, directory, cgroup, bundle, id: self.plan.id }
+    }
+
+    fn poststart(&self, request: &Request<'_, '_>) -> Result<'static, ()> {
+        let pid = self.pid.as_raw_nonzero().get() as u32;
+        let hooks = self.bundle.config.hooks.unwrap_or_default().poststart;
+        hooks::run(&hooks, hooks::poststart(pid), self.plan.id, &self.bundle, request.inherited())
     }
 
     /// Takes everything back.
-    pub fn undo(self) {
+    pub fn undo(self, request: &Request<'_, '_>) {
         end(self.pid, self.pidfd.as_ref());
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup::remove(cgroup, super::delete::CGROUP_TIMEOUT_MS);
         }
         let _ = self.directory.remove();
+        hooks::poststop(&self.bundle, self.plan.id, request.inherited(), request.log);
     }
 }
 
@@ -466,6 +504,8 @@ pub struct Started {
     pub directory: Directory,
     /// The cgroup's absolute path.
     pub cgroup: Option<&'static CStr>,
+    id: &'static str,
+    bundle: Bundle,
 }
 
 impl Started {
@@ -475,15 +515,17 @@ impl Started {
     }
 
     /// Removes what is left of a container that has ended.
-    pub fn clean_up<'a>(self, arena: &Arena<'a>) -> Result<'a, ()> {
+    pub fn clean_up<'a>(self, request: &Request<'_, '_>, arena: &Arena<'a>) -> Result<'a, ()> {
         self.directory.lock()?;
         if let Some(cgroup) = self.cgroup {
             let shown = arena.format(format_args!("{}", cgroup.to_str().unwrap_or_default()))?;
             super::delete::empty_cgroup(cgroup).map_err(Error::on("remove the cgroup", shown))?;
         }
         match self.directory.remove() {
-            Err(Errno::NOENT) => Ok(()), // `delete --force` was faster
-            answer => answer.map_err(Error::on("remove the state directory", "")),
+            Err(Errno::NOENT) => return Ok(()), // `delete --force` was faster, and has run the hooks
+            answer => answer.map_err(Error::on("remove the state directory", ""))?,
         }
+        hooks::poststop(&self.bundle, self.id, request.inherited(), request.log);
+        Ok(())
     }
 }

@@ -2,10 +2,12 @@
 
 use core::ffi::CStr;
 
-use super::facts;
+use super::hooks::{self, Inherited};
 use super::signal;
 use super::state::{self, Directory, Record, Status};
+use super::{bundle, facts};
 use crate::error::{Error, Result};
+use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
 use crate::sys::{AsFd, BorrowedFd, Errno, task};
@@ -17,7 +19,7 @@ pub const CGROUP_TIMEOUT_MS: u32 = 10_000;
 const DYING_CHILD_MS: u32 = 5_000;
 
 /// `delete`: of a container that has stopped, or was never started; with `force` of any.
-pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a>) -> Result<'a, ()> {
+pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inherited<'_>, log: &Log, arena: &Arena<'a>) -> Result<'a, ()> {
     let directory = match Directory::open(root, id) {
         Err(error) if is_forced && error.is_said("container does not exist") => return Ok(()),
         directory => directory?,
@@ -43,7 +45,15 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, arena: &Arena<'a
             return Err(Error::said(sentence));
         }
     }
-    destroy(&record, &directory, procfs.as_fd())
+    // Read before it is removed, run when everything is gone.
+    let bundle = if record.hooks & hooks::POSTSTOP != 0 { bundle::kept(&directory, record.bundle, arena).map(Some) } else { Ok(None) };
+    destroy(&record, &directory, procfs.as_fd())?;
+    match bundle {
+        Ok(Some(bundle)) => hooks::poststop(&bundle, record.id, inherited, log),
+        Ok(None) => {}
+        Err(error) => log.warning(format_args!("poststop hooks: {error}")),
+    }
+    Ok(())
 }
 
 /// Ends what still runs, then removes the cgroup and the state directory.
@@ -58,7 +68,8 @@ pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedF
     }
 }
 
-fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
+/// Kills a container's first process, and waits for its end.
+pub fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
     let sent = match &process.pidfd {
         Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL),
         None => task::kill_process(process.pid, task::Signal::KILL),

@@ -5,6 +5,7 @@ pub mod create;
 pub mod delete;
 pub mod facts;
 pub mod foreground;
+pub mod hooks;
 pub mod list;
 pub mod own_executable;
 pub mod pause;

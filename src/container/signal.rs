@@ -1,16 +1,17 @@
 //! Signals to a container: to its first process, sure that it is that process, or to all of them.
 
-use super::facts;
+use super::hooks::{self, Inherited};
 use super::state::{self, Directory, Record, Status};
+use super::{bundle, delete, facts, words};
 use crate::error::{Error, Result};
 use crate::mem::Arena;
-use crate::steps::cgroup;
+use crate::steps::{cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
 const SIGKILL: i32 = linux_raw_sys::general::SIGKILL as i32;
 
-/// `start`: gives the start to a created container.
-pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, ()> {
+/// `start`: gives the start to a created container, and runs its `poststart` hooks once its program runs.
+pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, inherited: Inherited<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
     let directory = Directory::open(root, id)?;
     directory.lock()?;
     if !directory.is_current() {
@@ -24,10 +25,40 @@ pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, arena: &Arena<'a>) -> R
         Status::Running => return Err(Error::said("cannot start an already running container")),
         Status::Paused => return Err(Error::said("cannot start a container in the paused state")),
     }
-    match directory.give_start() {
-        Err(Errno::NXIO) => Err(Error::said("container process is already dead")),
-        answer => answer.map_err(Error::on("start", id)),
+    if record.hooks & (hooks::START_CONTAINER | hooks::POSTSTART) != 0 {
+        return start_with_hooks(&record, &directory, procfs.as_fd(), inherited, arena);
     }
+    directory.give_start().map_err(not_started)
+}
+
+fn not_started<'a>(errno: Errno) -> Error<'a> {
+    match errno {
+        Errno::NXIO => Error::said("container process is already dead"),
+        errno => Error::errno("start", "", errno),
+    }
+}
+
+fn start_with_hooks<'a>(
+    record: &Record<'a>,
+    directory: &Directory,
+    procfs: BorrowedFd<'_>,
+    inherited: Inherited<'_>,
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
+    let bundle = bundle::kept(directory, record.bundle, arena)?;
+    let mut room = [0; sync::MOST_BYTES];
+    let said = directory.give_start_and_watch(&mut room).map_err(not_started)?;
+    if let Some((fault, came_along)) = said.strip_prefix(&[sync::FAULT]).and_then(sync::read_fault) {
+        return Err(words::late(fault, came_along, &bundle));
+    }
+    let hooks = hooks::run(&bundle.config.hooks.unwrap_or_default().poststart, hooks::poststart(record.pid), record.id, &bundle, inherited);
+    if hooks.is_err() {
+        // The specification wants the container stopped then; it stays to be deleted.
+        if let Some(process) = state::open_process(record, procfs) {
+            delete::end(record, &process, procfs)?;
+        }
+    }
+    hooks
 }
 
 /// `kill`: `force_all` only makes a container that has ended no error, as runc has it.

@@ -8,7 +8,7 @@ use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_PARENT};
 use crate::error::{Fault, Step};
 use crate::plan::Plan;
 use crate::steps::{
-    self, Done, Stage, console, devices, groundwork, masks, mounts, namespaces, privileges, root, settings, sync, users, workload,
+    self, Done, Stage, console, devices, groundwork, hooks, masks, mounts, namespaces, privileges, root, settings, sync, users, workload,
 };
 use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, fs, task};
 
@@ -28,6 +28,8 @@ pub const CREATE: &[Row] = &[
     (Step::PrepareRoot, root::prepare),
     (Step::Mounts, mounts::mount_all),
     (Step::Devices, devices::fill),
+    (Step::RuntimeHooks, hooks::await_runtime_hooks),
+    (Step::ContainerHooks, hooks::create_container),
     (Step::EnterRoot, root::enter),
     (Step::Console, console::open),
     (Step::ReadonlyMounts, mounts::make_readonly),
@@ -55,6 +57,7 @@ pub const CREATE: &[Row] = &[
     (Step::CloseDescriptors, workload::close_descriptors),
     (Step::Ready, sync::report_ready),
     (Step::AwaitStart, sync::await_start),
+    (Step::StartHooks, hooks::start_container),
     (Step::Signals, workload::restore_signals),
     (Step::Execute, workload::execute),
 ];
@@ -100,7 +103,7 @@ pub(super) fn run_child(mut stage: Stage<'_, '_>, how: How) -> ! {
         walk(CREATE, &mut stage)
     });
     if let Err(fault) = done {
-        sync::report_fault(stage.channel, fault);
+        sync::report_fault(&stage, fault);
     }
     sys::exit(255)
 }
@@ -208,9 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn hooks_see_every_mount_and_the_hosts_files_or_run_as_the_program_will() {
+        comes_before(Step::Devices, Step::RuntimeHooks);
+        comes_before(Step::RuntimeHooks, Step::ContainerHooks);
+        comes_before(Step::ContainerHooks, Step::EnterRoot);
+        comes_before(Step::AwaitStart, Step::StartHooks);
+    }
+
+    #[test]
     fn nothing_is_open_while_it_waits_for_its_start_and_execute_ends_the_table() {
-        let last: Vec<Step> = CREATE.iter().rev().take(5).rev().map(|(step, _)| *step).collect();
-        assert_eq!(last, [Step::CloseDescriptors, Step::Ready, Step::AwaitStart, Step::Signals, Step::Execute]);
+        let last: Vec<Step> = CREATE.iter().rev().take(6).rev().map(|(step, _)| *step).collect();
+        assert_eq!(last, [Step::CloseDescriptors, Step::Ready, Step::AwaitStart, Step::StartHooks, Step::Signals, Step::Execute]);
     }
 
     #[test]

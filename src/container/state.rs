@@ -33,12 +33,12 @@ struct Json<'r, 'a>(&'r Record<'a>);
 
 impl fmt::Display for Json<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, annotations } = self.0;
+        let Record { version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, hooks, annotations } = self.0;
         write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
         }
-        write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"annotations\":{{")?;
+        write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"hooks\":{hooks},\"annotations\":{{")?;
         for (index, entry) in annotations.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{}:{}", JsonString(entry.key), JsonString(entry.value))?;
@@ -163,6 +163,24 @@ impl Directory {
         let fifo = fs::openat(&self.fd, FIFO, fs::OFlags::WRONLY | fs::OFlags::NONBLOCK | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
         fs::write(&fifo, b"0")?;
         fs::unlinkat(&self.fd, FIFO, fs::AtFlags::empty())
+    }
+
+    /// Gives the start, and waits until the program runs. What the container had to say instead is put into `room`; nothing if it runs.
+    /// Errors: as of [`Self::give_start`]; ENXIO also where the container died on its way.
+    pub fn give_start_and_watch<'r>(&self, room: &'r mut [u8]) -> core::result::Result<&'r [u8], Errno> {
+        let end = |flags| fs::openat(&self.fd, FIFO, flags | fs::OFlags::NONBLOCK | fs::OFlags::CLOEXEC, fs::Mode::empty());
+        let start = end(fs::OFlags::WRONLY)?;
+        let watched = end(fs::OFlags::RDONLY)?;
+        fs::write(&start, b"0")?;
+        drop(start);
+        fs::unlinkat(&self.fd, FIFO, fs::AtFlags::empty())?;
+        // The container holds the FIFO open both ways; execve and death close it. What it has not read is then still there.
+        let mut polled = [sys::task::PollFd::new(&watched, sys::task::PollFlags::empty())];
+        while let Err(Errno::INTR) = sys::task::poll(&mut polled, None) {}
+        match fs::read(&watched, &mut *room)? {
+            1 => Err(Errno::NXIO),
+            len => Ok(&room[..len]),
+        }
     }
 
     /// Whether it waits for its start. The FIFO is there once its cgroup is known to be its own, and before its process.

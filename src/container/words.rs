@@ -1,15 +1,40 @@
 //! The sentences for what a child reports in numbers.
 
+use super::bundle::Bundle;
+use super::hooks;
 use crate::error::{Error, Fault, Note, Result, Step};
-use crate::mem::Arena;
-use crate::plan::Plan;
+use crate::mem::{Arena, List};
+use crate::plan::hooks::Hook;
 use crate::plan::mounts::Source;
+use crate::plan::{self, Plan};
+use crate::steps::At;
 use crate::steps::cgroup::Trouble;
 use crate::sys::Errno;
 
-/// What a fault means, with the item of the plan that it speaks of.
-pub fn describe<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Error<'a> {
-    sentence(fault, plan, arena).unwrap_or_else(|full| full)
+/// What a fault means, with the item of the plan that it speaks of, and with what came along: what a hook wrote to its standard output,
+/// NUL, and to its standard error.
+pub fn describe<'a>(fault: Fault, came_along: &[u8], plan: &Plan<'a>, arena: &Arena<'a>) -> Error<'a> {
+    match fault.step {
+        Step::ContainerHooks => hook(fault, &plan.hooks.create_container, came_along, arena),
+        Step::StartHooks => hook(fault, &plan.hooks.start_container, came_along, arena),
+        _ => sentence(fault, plan, arena).unwrap_or_else(|full| full),
+    }
+}
+
+/// The same for a fault after the start, of a container that another call has created.
+pub fn late<'a>(fault: Fault, came_along: &[u8], bundle: &Bundle) -> Error<'a> {
+    let hooks = bundle.config.hooks.unwrap_or_default().start_container;
+    match (fault.step, plan::hooks::list(&hooks, &bundle.arena)) {
+        (Step::StartHooks, Ok(hooks)) => hook(fault, &hooks, came_along, &bundle.arena),
+        _ => Error::errno(fault.step.doing(), "", fault.errno),
+    }
+}
+
+fn hook<'a>(fault: Fault, hooks: &List<'a, Hook<'a>>, came_along: &[u8], arena: &Arena<'a>) -> Error<'a> {
+    let mut output = came_along.splitn(2, |byte| *byte == 0);
+    let output = [output.next().unwrap_or_default(), output.next().unwrap_or_default()];
+    let at = At { item: fault.item, note: fault.note, errno: fault.errno };
+    hooks::failure(fault.step.doing(), at, hooks.get(usize::from(fault.item)), output, arena)
 }
 
 fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {

@@ -5,6 +5,7 @@
 pub mod cgroup;
 pub mod check;
 pub mod devices;
+pub mod hooks;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;
@@ -70,6 +71,8 @@ pub struct Plan<'a> {
     pub hostname: Option<&'a str>,
     /// The NIS domain name, if one is to be set.
     pub domainname: Option<&'a str>,
+    /// Programs that the child runs on its way, or waits for.
+    pub hooks: hooks::Hooks<'a>,
     /// The process.
     pub process: process::Process<'a>,
 }
@@ -101,6 +104,7 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         masked_paths: paths(linux.as_ref().map(|linux| &linux.masked_paths), arena)?,
         hostname: (!config.hostname.is_empty()).then_some(config.hostname),
         domainname: (!config.domainname.is_empty()).then_some(config.domainname),
+        hooks: hooks::build(config, options.id, facts.bundle, arena)?,
         process: process::build(config, options, arena)?,
         namespaces,
         mounts,

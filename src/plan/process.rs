@@ -104,7 +104,8 @@ pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Aren
     })
 }
 
-fn pointers<'a>(texts: &List<'a, &'a str>, arena: &Arena<'a>) -> Result<'a, &'a [CPointer<'a>]> {
+/// Strings as execve(2) wants them, ended by NULL.
+pub(super) fn pointers<'a>(texts: &List<'a, &'a str>, arena: &Arena<'a>) -> Result<'a, &'a [CPointer<'a>]> {
     let made = arena.slice(texts.len() + 1, |_| CPointer::NULL)?;
     for (place, text) in made.iter_mut().zip(texts) {
         *place = CPointer::new(c_str(text, arena)?);

@@ -10,12 +10,7 @@ use crate::spec::{Config, Linux, Process};
 pub fn refuse<'a>(config: &Config<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
     let process = config.process.as_ref().map(of_process).unwrap_or_default();
     let linux = config.linux.as_ref().map(of_linux).unwrap_or_default();
-    let hooks = config.hooks.as_ref().is_some_and(|hooks| {
-        let lists = [hooks.prestart, hooks.create_runtime, hooks.create_container, hooks.start_container, hooks.poststart, hooks.poststop];
-        lists.iter().any(|list| !list.is_empty())
-    });
-    let fields = [(hooks, "hooks")];
-    match fields.iter().chain(&process).chain(&linux).find(|(is_written, _)| *is_written) {
+    match process.iter().chain(&linux).find(|(is_written, _)| *is_written) {
         Some((_, field)) => {
             Err(Error::text(field, "", arena.format(format_args!("ocinit {} does not honour it yet", env!("CARGO_PKG_VERSION")))?))
         }

@@ -27,6 +27,9 @@ pub use seccomp::{Seccomp, Syscall, SyscallArg};
 use crate::json::object;
 use crate::mem::{Keys, List};
 
+/// The newest runtime-spec that we follow; also the `ociVersion` of what we write.
+pub const VERSION: &str = "1.3.0";
+
 object! {
     /// config.json.
     Config<'a> {

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod console;
 pub mod devices;
 pub mod groundwork;
+pub mod hooks;
 pub mod masks;
 pub mod mounts;
 pub mod namespaces;
@@ -47,6 +48,8 @@ pub struct Stage<'p, 'a> {
     pub enters_directory_as_user: bool,
     /// The program to execute, once it was found.
     pub executable: PathBuffer,
+    /// What the hook that failed had written.
+    pub hook_output: hooks::Output,
 }
 
 /// Why a step failed, and at which of the plan's items.

@@ -2,7 +2,7 @@
 
 use super::{At, Done, Stage};
 use crate::error::{Fault, Note};
-use crate::sys::{self, BorrowedFd, Errno, fs, task};
+use crate::sys::{self, Errno, fs, task};
 
 /// The message that everything was done and the process waits to be started.
 pub const READY: u8 = b'R';
@@ -22,6 +22,18 @@ pub fn await_go(stage: &Stage<'_, '_>) -> Done {
         (0, _) => Err(At::note(Note::Gone)(Errno::CANCELED)),
         _ => Ok(()),
     }
+}
+
+/// The message that asks the parent to run the hooks that are its own, and to answer.
+pub const REQUEST_HOOKS: u8 = b'H';
+
+/// The most bytes of a message of the child's: a fault, and what a hook had to say.
+pub const MOST_BYTES: usize = 1024;
+
+/// Asks the parent for something, and waits until it was done.
+pub(super) fn ask(stage: &Stage<'_, '_>, request: u8) -> Done {
+    sys::send(stage.channel, &[request], None).map_err(At::note(Note::Gone))?;
+    await_go(stage)
 }
 
 /// Says that everything but the start is done. From here on the container outlives the runtime.
@@ -47,9 +59,21 @@ pub fn await_start(stage: &mut Stage<'_, '_>) -> Done {
     }
 }
 
-/// Tells the parent which step failed; there may be nobody left to hear it.
-pub fn report_fault(channel: BorrowedFd<'_>, fault: Fault) {
-    let mut message = [FAULT; 1 + Fault::BYTES];
-    message[1..].copy_from_slice(&fault.to_bytes());
-    let _ = sys::send(channel, &message, None);
+/// Tells the parent which step failed, and what a hook wrote: its standard output, NUL, its standard error. Whoever gives the start
+/// hears it where no parent is left: it looks into the FIFO.
+pub fn report_fault(stage: &Stage<'_, '_>, fault: Fault) {
+    let mut message = heapless::Vec::<u8, MOST_BYTES>::new();
+    let [out, err] = &stage.hook_output;
+    for piece in [&[FAULT], &fault.to_bytes()[..], out, b"\0", err] {
+        let _ = message.extend_from_slice(piece); // the room is larger than the two outputs and what stands before them
+    }
+    if sys::send(stage.channel, &message, None).is_err() {
+        let _ = fs::write(stage.start_gate, &message);
+    }
+}
+
+/// What [`report_fault`] has sent, without its first byte. `None` for what no child of ours would send.
+pub fn read_fault(message: &[u8]) -> Option<(Fault, &[u8])> {
+    let (fault, came_along) = message.split_first_chunk()?;
+    Some((Fault::from_bytes(*fault)?, came_along))
 }

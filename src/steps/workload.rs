@@ -13,11 +13,15 @@ fn first_own(stage: &Stage<'_, '_>) -> u32 {
 
 /// Marks every descriptor that is not handed on to be closed by execve, whoever opened it.
 pub fn close_on_exec(stage: &mut Stage<'_, '_>) -> Done {
-    match sys::close_on_exec_from(first_own(stage)) {
+    close_on_exec_from(first_own(stage)).map_err(At::from)
+}
+
+pub(super) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    match sys::close_on_exec_from(first) {
         Err(Errno::NOSYS | Errno::INVAL) => {}
-        answer => return answer.map_err(At::from),
+        answer => return answer,
     }
-    for number in first_own(stage)..sys::soft_descriptor_limit() {
+    for number in first..sys::soft_descriptor_limit() {
         let _ = sys::close_on_exec_number(number); // EBADF: it is not open
     }
     Ok(())

@@ -30,7 +30,7 @@ pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, execve, execveat, exit, fork,
     getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal, set_capabilities, set_groups,
-    set_limit, set_namespace, soft_descriptor_limit, unshare, wait_any, wait_pid, wait_pidfd,
+    set_limit, set_namespace, soft_descriptor_limit, try_wait_pid, unshare, wait_any, wait_pid, wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
@@ -46,6 +46,7 @@ pub mod fs {
         makedev, memfd_create, minor, mkdirat, mkfifoat, mknodat, open, openat, renameat, sendfile, statat, statfs, symlinkat, unlinkat,
     };
     pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, pread, read, write};
+    pub use rustix::pipe::{PipeFlags, pipe_with};
 }
 
 /// The same for what concerns processes, terminals and time.

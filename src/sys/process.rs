@@ -141,6 +141,12 @@ pub fn wait_pid(pid: Pid) -> Result<Exit, Errno> {
     Ok(ended.map_or(Exit::Status(0), |status| Exit::of(&status)))
 }
 
+/// How the child `pid` has ended, which reaps it; `None` while it runs. Errors: ECHILD.
+pub fn try_wait_pid(pid: Pid) -> Result<Option<Exit>, Errno> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    Ok(rustix::process::waitid(WaitId::Pid(pid), options)?.map(|status| Exit::of(&status)))
+}
+
 /// Reaps one child that has ended, whichever; `None` when there is none now.
 pub fn wait_any() -> Option<(Pid, Exit)> {
     let (pid, status) = rustix::process::wait(rustix::process::WaitOptions::NOHANG).ok()??;
