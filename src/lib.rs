@@ -21,4 +21,6 @@ pub mod steps;
 
 pub mod container;
 
+pub mod init;
+
 pub mod cli;

@@ -29,6 +29,7 @@ pub struct CommandRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the command of its name")]
 pub enum Verb {
+    Boot,
     Check,
     Create,
     Delete,
@@ -262,6 +263,20 @@ const PLAIN: CommandRow = CommandRow {
 
 /// All commands, in the order in which help lists them.
 pub const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: "boot",
+        verb: Some(Verb::Boot),
+        arguments: "[file|directory]",
+        count: (0, 1),
+        summary: "start a device's bundles and keep them running",
+        description: "Without an argument it reads /etc/ocinit/boot.json, and the bundles in /etc/ocinit/bundles, else in /containers.\n   \
+            The argument is another boot.json or directory of bundles, or with --check and --dry-run the root of a device's files.",
+        options: &[
+            option("check", Switch, "only say what is wrong; needs no rights"),
+            option("dry-run", Switch, "only say what is wrong, and what would be started in which order"),
+        ],
+        ..PLAIN
+    },
     CommandRow {
         name: "check",
         verb: Some(Verb::Check),

@@ -1,5 +1,6 @@
 //! The command line: argv becomes one request, answers become text or JSON. Nothing below may know that a command line exists.
 
+pub mod boot;
 pub mod check;
 pub mod features;
 pub mod flags;

@@ -131,6 +131,11 @@ pub enum Command<'a> {
         options: &'a [&'a CStr],
     },
     Features,
+    Boot {
+        path: Option<&'a CStr>,
+        /// `--check`, `--dry-run`.
+        only_says: Option<bool>,
+    },
     Check {
         bundle: Option<&'a CStr>,
     },
@@ -267,6 +272,10 @@ fn is_slash(path: &[u8]) -> bool {
 
 fn build<'a>(verb: Verb, given: &Given<'a>) -> Result<'a, Request<'a>> {
     let command = match verb {
+        Verb::Boot => Command::Boot {
+            path: given.arguments[0],
+            only_says: if given.is_on("dry-run") { Some(true) } else { given.is_on("check").then_some(false) },
+        },
         Verb::Check => Command::Check { bundle: given.arguments[0] },
         Verb::Create => Command::Create(create(given)?),
         Verb::Delete => Command::Delete { id: given.id()?, force: given.is_on("force") },

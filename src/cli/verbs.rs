@@ -8,7 +8,7 @@ use linux_raw_sys::general::SIGCHLD;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
 use super::refusal::Refusal;
-use super::{check, features, help, parse, ps, spec, version};
+use super::{boot, check, features, help, parse, ps, spec, version};
 use crate::container::create::{self, Gate};
 use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
@@ -176,6 +176,8 @@ impl<'a> Context<'a> {
             Command::List { format, quiet } => self.list(*format, *quiet),
             Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
             Command::Features => self.print(|out| features::print(out)),
+            Command::Boot { path, only_says: Some(is_dry_run) } => boot::check(*path, *is_dry_run, self.arena),
+            Command::Boot { only_says: None, .. } => Err(Error::said("boot: only --check and --dry-run are built")),
             Command::Check { bundle } => check::run(bundle.unwrap_or(c"."), self.arena),
         }
     }

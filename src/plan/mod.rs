@@ -2,6 +2,7 @@
 //!
 //! Must: be pure. Mustn't: make a system call, look at the host, or leave a decision to the steps.
 
+pub mod boot;
 pub mod cgroup;
 pub mod check;
 pub mod devices;

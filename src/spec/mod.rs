@@ -3,6 +3,7 @@
 //! Names are those of the specification in snake case; `type` is `kind`. An absent string is `""`, an absent list is empty
 //! (`List::is_present` tells it from `[]`), and a scalar or object is an `Option` where its absence means something of its own.
 
+pub mod boot;
 mod hooks;
 mod linux;
 mod mounts;

@@ -18,3 +18,13 @@ pub fn map_anonymous(bytes: usize) -> Result<&'static mut [u8], Errno> {
     // SAFETY: the kernel just made `bytes` zero bytes there, page-aligned, ours alone, and nothing ever unmaps them.
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, bytes) })
 }
+
+/// Calls `work` with `bytes` of zeroed memory, which is given back afterwards. Errors: ENOMEM, or what `work` returned.
+pub fn with_memory<T>(bytes: usize, work: impl FnOnce(&mut [u8]) -> Result<T, Errno>) -> Result<T, Errno> {
+    let room = map_anonymous(bytes)?;
+    let at = room.as_mut_ptr() as usize;
+    let made = work(room);
+    // SAFETY: `work` could borrow the mapping only for its own time, and nobody else knows of it.
+    let _ = unsafe { raw::call(linux_raw_sys::general::__NR_munmap, [at, bytes, 0, 0, 0, 0]) }; // it fails only on bad addresses
+    made
+}

@@ -20,7 +20,7 @@ mod walk;
 pub use bpf::{attach_device_program, load_device_program};
 pub use file::{file_system, file_type, is_character_device, magic};
 pub use libc::{abort, strerror};
-pub use memory::map_anonymous;
+pub use memory::{map_anonymous, with_memory};
 pub use mount::{
     Attributes, bind, bind_tree, change_attributes, mount, mount_by_procfs, mount_id, mount_onto, mount_tree, path_of, remount,
     unmount_detached,

@@ -1,0 +1,532 @@
+//! What is to be booted, decided before anything is started: from bundles, boot.json and the kernel command line, one table of services.
+//!
+//! What is wrong with one bundle is told and marks that bundle; the others are booted.
+
+mod graph;
+mod kernel_line;
+pub mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use graph::is_satisfied_by;
+pub use kernel_line::KernelLine;
+
+use core::cell::Cell;
+use core::ffi::CStr;
+
+use crate::mem::{Arena, Full, Keys, List, sort};
+use crate::spec::Entry;
+use crate::spec::boot as written;
+use crate::sys::CPointer;
+
+/// More are refused: each has its place in fixed memory.
+pub const MOST_SERVICES: usize = 1000;
+
+/// The longest id of a service; a container's may be longer.
+pub const MOST_ID_BYTES: usize = 63;
+
+/// What a service is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Runs once, and is done when it ends with 0.
+    Oneshot,
+    /// Is to be up.
+    #[default]
+    Service,
+    /// Runs once when everything else is down.
+    Shutdown,
+}
+
+/// When it is started again after its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the word of its name")]
+pub enum Restart {
+    No,
+    #[default]
+    OnFailure,
+    Always,
+}
+
+/// What says that it is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ready {
+    /// That it was started.
+    #[default]
+    Started,
+    /// READY=1 to NOTIFY_SOCKET (sd_notify(3)).
+    Notify,
+    /// A newline to descriptor 3 (s6's notification-fd).
+    Fd,
+    /// The health check's first success.
+    Exec,
+}
+
+/// What is done when it is not started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GiveUp {
+    /// Nothing.
+    #[default]
+    Stop,
+    /// The machine is booted again.
+    Reboot,
+    /// The machine is switched off.
+    PowerOff,
+    /// The service of that number is started.
+    Start(u16),
+}
+
+/// The numbers by which a service is kept up.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs, reason = "each is the key of its name; times are in milliseconds, and 0 where there is none")]
+pub struct Policy {
+    pub kind: Kind,
+    pub restart: Restart,
+    pub delay_ms: u32,
+    pub delay_max_ms: u32,
+    pub reset_ms: u32,
+    pub limit: u32,
+    pub give_up: GiveUp,
+    pub ready: Ready,
+    /// Whether it was written down: a oneshot may otherwise run as long as it likes.
+    pub has_start_timeout: bool,
+    pub start_timeout_ms: u32,
+    pub stop_timeout_ms: u32,
+    pub stop_signal: i32,
+    pub is_critical: bool,
+    pub watchdog_ms: u32,
+    pub health_interval_ms: u32,
+    pub health_timeout_ms: u32,
+    pub health_retries: u32,
+    pub health_start_ms: u32,
+}
+
+/// What a service does.
+#[derive(Clone, Copy)]
+pub enum Task<'a> {
+    /// Runs the bundle in this directory.
+    Bundle(&'a CStr),
+    /// Runs a command on the host, perhaps on a terminal.
+    Program(&'a [CPointer<'a>], Option<&'a CStr>),
+    /// Mounts a file system.
+    Mount(&'a Mount<'a>),
+    /// Nothing: why it cannot be started.
+    Broken(&'a str),
+}
+
+impl Default for Task<'_> {
+    fn default() -> Self {
+        Task::Broken("")
+    }
+}
+
+/// A file system to mount.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "each is the key of its name")]
+pub struct Mount<'a> {
+    pub source: &'a CStr,
+    pub target: &'a CStr,
+    pub kind: &'a CStr,
+    pub flags: u32,
+    pub data: &'a CStr,
+    pub wait_for_ms: u32,
+    pub check: Option<&'a [CPointer<'a>]>,
+    pub format: Option<&'a [CPointer<'a>]>,
+}
+
+/// What a condition asks of another service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It runs.
+    Started,
+    /// It is ready.
+    Ready,
+    /// It has ended with 0.
+    Exited,
+    /// It has failed for good.
+    Failed,
+    /// It has ended, however.
+    Ended,
+}
+
+/// One thing that a service waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After<'a> {
+    /// Another service.
+    Service(u16, Condition),
+    /// A path that exists.
+    Path(&'a CStr),
+    /// A network device that is up; empty: any but the loopback.
+    Network(&'a str),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Default)]
+pub struct Service<'a> {
+    /// Unique.
+    pub id: &'a str,
+    /// What it does.
+    pub task: Task<'a>,
+    /// How it is kept up.
+    pub policy: Policy,
+    /// What it waits for: all of it.
+    pub after: List<'a, After<'a>>,
+    /// How long all of that must have held.
+    pub hold_ms: u32,
+    /// Whether it is to be started at boot.
+    pub is_wanted: bool,
+    /// Its health check.
+    pub health: List<'a, &'a str>,
+    /// The file for what it writes, its size in bytes, and how many of them are kept.
+    pub log_file: Option<(&'a CStr, u32, u32)>,
+}
+
+/// The whole boot.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "each is the key of its name")]
+pub struct Boot<'a> {
+    pub services: &'a [Service<'a>],
+    /// The services in an order that respects what they wait for.
+    pub order: &'a [u16],
+    pub hostname: &'a str,
+    pub modules: List<'a, &'a str>,
+    pub sysctl: List<'a, Entry<'a, &'a str>>,
+    pub clock: &'a str,
+    pub random_seed: &'a str,
+    pub log: &'a str,
+    pub log_bytes: u32,
+    /// The device, and the time in milliseconds; 0 for none.
+    pub watchdog: (&'a CStr, u32),
+    pub shutdown_timeout_ms: u32,
+}
+
+/// A bundle that was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found<'a> {
+    /// Its directory's name without its number.
+    pub id: &'a str,
+    /// Its directory.
+    pub path: &'a str,
+    /// What its place says of it.
+    pub kind: Kind,
+    /// Whether it is one of `onboot`, which everything else waits for.
+    pub is_early: bool,
+    /// The number before its name.
+    pub number: u32,
+    /// Those that concern the boot.
+    pub annotations: List<'a, Entry<'a, &'a str>>,
+    /// Why its config.json could not be read; empty if it could.
+    pub problem: &'a str,
+}
+
+/// Everything that is known before the boot.
+pub struct Input<'a> {
+    /// The bundles.
+    pub found: List<'a, Found<'a>>,
+    /// boot.json.
+    pub file: written::Boot<'a>,
+    /// The kernel command line.
+    pub line: KernelLine<'a>,
+    /// Those that were disabled by hand.
+    pub disabled: List<'a, &'a str>,
+}
+
+/// Where problems are told: of which service (or empty), and what.
+pub type Tell<'t> = dyn FnMut(&str, core::fmt::Arguments<'_>) + 't;
+
+/// The size of a log in memory unless said otherwise, and the least.
+const LOG_BYTES: u32 = 16 << 10;
+const LEAST_LOG_BYTES: u32 = 1 << 10;
+const WATCHDOG_MS: u32 = 30_000;
+const SHUTDOWN_MS: u32 = 20_000;
+
+/// What has no other reason to fail than memory: [`Full`].
+pub type Result<T> = core::result::Result<T, Full>;
+
+/// Makes the table.
+pub fn build<'a>(input: &Input<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Result<Boot<'a>> {
+    let mut work = Work { input, arena, tell, keys: Keys::default(), drafts: List::default() };
+    work.collect()?;
+    let services = work.services()?;
+    graph::link(services, work.drafts, &work.keys, arena, work.tell)?;
+    let order = graph::order(services, arena, work.tell)?;
+    let file = &input.file;
+    let mut number = |key: &'static str, made: core::result::Result<u32, words::Misfit>, default: u32| {
+        made.unwrap_or_else(|(_, why)| {
+            (work.tell)("", format_args!("{key} {why}"));
+            default
+        })
+    };
+    let line_watchdog = words::time_or("ocinit.watchdog", input.line.watchdog, u32::MAX);
+    let watchdog = match number("ocinit.watchdog", line_watchdog, u32::MAX) {
+        u32::MAX => {
+            file.watchdog.map_or(0, |watchdog| number("watchdog.timeout", words::time_or("", watchdog.timeout, WATCHDOG_MS), WATCHDOG_MS))
+        }
+        said => said,
+    };
+    let device = file.watchdog.map_or("", |watchdog| watchdog.device);
+    let log = if input.line.log.is_empty() { file.log } else { input.line.log };
+    let log_bytes = number("log-size", words::size_or("", file.log_size, LOG_BYTES), LOG_BYTES);
+    Ok(Boot {
+        services,
+        order,
+        hostname: file.hostname,
+        modules: file.modules,
+        sysctl: file.sysctl,
+        clock: file.clock,
+        random_seed: file.random_seed,
+        log: if log.is_empty() && input.line.debug { "console" } else { log },
+        log_bytes: log_bytes.max(LEAST_LOG_BYTES).next_multiple_of(8),
+        watchdog: (c_str(if device.is_empty() { "/dev/watchdog" } else { device }, arena)?, watchdog),
+        shutdown_timeout_ms: number("shutdown-timeout", words::time_or("", file.shutdown_timeout, SHUTDOWN_MS), SHUTDOWN_MS),
+    })
+}
+
+/// A service before what it waits for is resolved.
+#[derive(Clone, Copy)]
+pub(super) struct Draft<'a> {
+    bundle: written::Bundle<'a>,
+    task: Task<'a>,
+    kind: Kind,
+    is_early: bool,
+    stop_signal: &'a str,
+    hold_ms: u32,
+}
+
+struct Work<'i, 't, 'a> {
+    input: &'i Input<'a>,
+    arena: &'i Arena<'a>,
+    tell: &'i mut Tell<'t>,
+    keys: Keys<'a>,
+    drafts: List<'a, Draft<'a>>,
+}
+
+impl<'a> Work<'_, '_, 'a> {
+    fn collect(&mut self) -> Result<()> {
+        let file = self.input.file;
+        if !self.input.line.is_rescue {
+            for mount in &file.mounts {
+                self.mount(mount)?;
+            }
+        }
+        let entries = Keys::default();
+        for (index, bundle) in file.bundles.iter().enumerate() {
+            entries.insert(self.arena, bundle.id, index)?;
+        }
+        for found in sorted(self.input.found, self.arena)? {
+            // The last entry of an id counts, as of a key.
+            let entry = entries.get(found.id).and_then(|index| file.bundles.get(index));
+            self.found(found, entry)?;
+        }
+        for bundle in &file.bundles {
+            if self.keys.get(bundle.id).is_none() && !self.input.line.is_rescue {
+                (self.tell)(bundle.id, format_args!("there is no such bundle, and boot.json names no `bundle` for it"));
+            }
+        }
+        for (index, console) in file.console.iter().enumerate() {
+            if !self.input.line.is_rescue {
+                self.program(("console", index), console.args, console.tty, 0)?;
+            }
+        }
+        if let Some(tty) = self.input.line.shell {
+            self.program(("shell", 0), List::default(), tty, 0)?;
+        }
+        if !file.on_ready.is_empty() && !self.input.line.is_rescue {
+            let stable = words::time_or("stable", file.stable, 1).unwrap_or(1);
+            self.program(("on-ready", 0), file.on_ready, "", stable.max(1))?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, draft: Draft<'a>) -> Result<()> {
+        let id = draft.bundle.id;
+        let why = if self.drafts.len() == MOST_SERVICES {
+            "there are too many: no more than 1000 are booted"
+        } else if !super::is_valid_id(id) || id.len() > MOST_ID_BYTES {
+            "an id is 1 to 63 letters, digits, `_`, `+`, `.` or `-`"
+        } else if self.keys.get(id).is_some() {
+            "another bundle has this id"
+        } else {
+            self.keys.insert(self.arena, id, self.drafts.len())?;
+            return self.drafts.push(self.arena, draft);
+        };
+        (self.tell)(id, format_args!("left out: {why}"));
+        Ok(())
+    }
+
+    fn found(&mut self, found: &Found<'a>, entry: Option<&written::Bundle<'a>>) -> Result<()> {
+        let mut bundle = entry.copied().unwrap_or_default();
+        let (mut problem, mut stop_signal) = (found.problem, "");
+        for annotation in &found.annotations {
+            match annotation.key.strip_prefix(written::PREFIX) {
+                Some(key) => {
+                    let why = match bundle.annotate(key, annotation.value, self.arena) {
+                        Ok(()) => continue,
+                        Err(written::Misfit::Unknown) => "is no annotation of ours",
+                        Err(written::Misfit::Wants(what)) => what,
+                        Err(written::Misfit::Full) => return Err(Full),
+                    };
+                    problem = self.arena.format(format_args!("{}: {why}", annotation.key))?;
+                }
+                None if annotation.key == written::STOP_SIGNAL => stop_signal = annotation.value,
+                None => {}
+            }
+        }
+        bundle.id = found.id;
+        let kind = words::kind(&bundle, found.kind);
+        let task = match (problem, kind) {
+            ("", Ok(_)) => Task::Bundle(c_str(if bundle.bundle.is_empty() { found.path } else { bundle.bundle }, self.arena)?),
+            ("", Err((key, why))) => Task::Broken(self.arena.format(format_args!("{key} {why}"))?),
+            (problem, _) => Task::Broken(problem),
+        };
+        self.push(Draft { bundle, task, kind: kind.unwrap_or(found.kind), is_early: found.is_early, stop_signal, hold_ms: 0 })
+    }
+
+    /// A command of boot.json as a service of its own.
+    fn program(&mut self, (name, index): (&str, usize), args: List<'a, &'a str>, tty: &'a str, hold_ms: u32) -> Result<()> {
+        let id = if index == 0 { self.arena.format(format_args!("{name}"))? } else { self.arena.format(format_args!("{name}-{index}"))? };
+        let mut words = args;
+        if words.is_empty() {
+            words.push(self.arena, "/bin/sh")?;
+        }
+        let is_once = hold_ms > 0;
+        let tty = match (is_once, tty) {
+            (true, _) => None,
+            (false, "") => Some(c"/dev/console"),
+            (false, tty) => Some(c_str(tty, self.arena)?),
+        };
+        let mut bundle = written::Bundle {
+            id,
+            restart: if is_once { "no" } else { "always" },
+            limit: Some(0),
+            stop_signal: "SIGHUP",
+            ..Default::default()
+        };
+        bundle.delay = "1s";
+        let kind = if is_once { Kind::Oneshot } else { Kind::Service };
+        let task = Task::Program(arguments(words, self.arena)?, tty);
+        self.push(Draft { bundle, task, kind, is_early: false, stop_signal: "", hold_ms })
+    }
+
+    fn mount(&mut self, mount: &written::Mount<'a>) -> Result<()> {
+        let name = self.arena.bytes(mount.target.trim_matches('/').as_bytes())?;
+        for byte in name.iter_mut().filter(|byte| **byte == b'/') {
+            *byte = b'-';
+        }
+        let id = self.arena.format(format_args!("mount-{}", core::str::from_utf8(name).unwrap_or_default()))?;
+        let bundle =
+            written::Bundle { id, start_timeout: if mount.timeout.is_empty() { "60s" } else { mount.timeout }, ..Default::default() };
+        let task = match self.mount_task(mount)? {
+            Ok(task) => task,
+            Err((key, why)) => Task::Broken(self.arena.format(format_args!("{key} {why}"))?),
+        };
+        self.push(Draft { bundle, task, kind: Kind::Oneshot, is_early: false, stop_signal: "", hold_ms: 0 })
+    }
+
+    fn mount_task(&mut self, mount: &written::Mount<'a>) -> Result<core::result::Result<Task<'a>, words::Misfit>> {
+        let arena = self.arena;
+        let (mut flags, mut data) = (0, List::default());
+        for option in &mount.options {
+            match crate::names::mount_option(option) {
+                Some(crate::names::MountOption::Flag { set, clear }) => flags = flags & !clear | set,
+                Some(_) => return Ok(Err(("options", "is no option of mount(2) that is known here"))),
+                None => data.push(arena, *option)?,
+            }
+        }
+        let wait_for_ms = match words::time_or("wait-for", mount.wait_for, 0) {
+            Ok(time) => time,
+            Err(misfit) => return Ok(Err(misfit)),
+        };
+        if mount.target.is_empty() || !mount.target.starts_with('/') || mount.kind.is_empty() {
+            return Ok(Err(("mounts", "wants an absolute `target` and a `type`")));
+        }
+        let optional = |words: List<'a, &'a str>| if words.is_empty() { Ok(None) } else { arguments(words, arena).map(Some) };
+        let joined = arena.format(format_args!("{}", Commas(data)))?;
+        Ok(Ok(Task::Mount(arena.put(Mount {
+            source: c_str(mount.source, arena)?,
+            target: c_str(mount.target, arena)?,
+            kind: c_str(mount.kind, arena)?,
+            flags,
+            data: c_str(joined, arena)?,
+            wait_for_ms,
+            check: optional(mount.check)?,
+            format: optional(mount.format)?,
+        })?)))
+    }
+
+    fn services(&mut self) -> Result<&'a mut [Service<'a>]> {
+        let line = self.input.line;
+        let mut made = List::default();
+        for draft in &self.drafts {
+            let bundle = &draft.bundle;
+            let mut task = draft.task;
+            let policy = words::policy(bundle, draft.kind, draft.stop_signal).or_else(|(key, why)| {
+                task = Task::Broken(self.arena.format(format_args!("{key} {why}"))?);
+                Ok::<_, Full>(Policy { kind: draft.kind, is_critical: bundle.critical == Some(true), ..Policy::default() })
+            })?;
+            if let Task::Broken(why) = task {
+                (self.tell)(bundle.id, format_args!("{why}"));
+            }
+            let is_ours = !matches!(task, Task::Bundle(_)); // a mount or a console
+            let is_disabled = bundle.enabled == Some(false) || self.input.disabled.iter().any(|id| *id == bundle.id);
+            let is_left_out = !is_ours && (line.leaves_out(bundle.id) || is_disabled);
+            let log_file = if bundle.log_file.is_empty() {
+                None
+            } else {
+                let bytes = words::size_or("log-file-size", bundle.log_file_size, 256 << 10).unwrap_or(256 << 10);
+                Some((c_str(bundle.log_file, self.arena)?, bytes, bundle.log_file_count.unwrap_or(2).clamp(1, 9)))
+            };
+            made.push(
+                self.arena,
+                Service {
+                    id: bundle.id,
+                    task,
+                    policy,
+                    after: List::default(),
+                    hold_ms: draft.hold_ms,
+                    is_wanted: !is_left_out,
+                    health: bundle.health,
+                    log_file,
+                },
+            )?;
+        }
+        let mut next = made.iter();
+        self.arena.slice(made.len(), |_| next.next().copied().unwrap_or_default())
+    }
+}
+
+/// Words joined by commas.
+struct Commas<'a>(List<'a, &'a str>);
+
+impl core::fmt::Display for Commas<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(index, word)| write!(f, "{}{word}", if index == 0 { "" } else { "," }))
+    }
+}
+
+/// Early ones first, then by their numbers, then by their names.
+fn sorted<'a>(found: List<'a, Found<'a>>, arena: &Arena<'a>) -> Result<&'a [Found<'a>]> {
+    let mut next = found.iter();
+    let all = arena.slice(found.len(), |_| next.next().copied().unwrap_or_default())?;
+    let cells = Cell::from_mut(&mut *all).as_slice_of_cells();
+    let key = |index: usize| {
+        let found = cells[index].get();
+        (!found.is_early, found.kind, found.number, found.id)
+    };
+    sort(cells.len(), &|a, b| key(a) < key(b), &|a, b| cells[a].swap(&cells[b]));
+    Ok(all)
+}
+
+/// Texts with a NUL inside are refused when they are read.
+fn c_str<'a>(text: &str, arena: &Arena<'a>) -> Result<&'a CStr> {
+    arena.c_str(&[text.as_bytes()])
+}
+
+/// Words as execve(2) wants them.
+pub fn arguments<'a>(words: List<'a, &'a str>, arena: &Arena<'a>) -> Result<&'a [CPointer<'a>]> {
+    let made = arena.slice(words.len() + 1, |_| CPointer::NULL)?;
+    for (place, word) in made.iter_mut().zip(&words) {
+        *place = CPointer::new(c_str(word, arena)?);
+    }
+    Ok(made)
+}
