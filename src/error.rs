@@ -148,14 +148,16 @@ pub enum Step {
     Ready,
     AwaitStart,
     StartHooks,
-    Signals,
+    ResetSignals,
     CloseDescriptors,
     Execute,
+    Seccomp,
+    Signals,
 }
 
 impl Step {
     /// Every step, in the order of their numbers.
-    pub const ALL: [(Step, &str); 43] = [
+    pub const ALL: [(Step, &str); 45] = [
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -196,9 +198,11 @@ impl Step {
         (Step::Ready, "report to the runtime"),
         (Step::AwaitStart, "await the start"),
         (Step::StartHooks, "startContainer"),
-        (Step::Signals, "signals"),
+        (Step::ResetSignals, "signals"),
         (Step::CloseDescriptors, "close descriptors"),
         (Step::Execute, "exec"),
+        (Step::Seccomp, "linux.seccomp: load the filter"),
+        (Step::Signals, "signals"),
     ];
 
     /// What the step does, as it stands in an error.

@@ -20,31 +20,20 @@ const INTEL_RDT: bool = false;
 const IDMAP: bool = false;
 const NET_DEVICES: bool = false;
 
-/// The seccomp profiles that are understood: nothing yet.
-const SECCOMP: Seccomp = Seccomp { enabled: false, actions: &[], operators: &[], archs: &[], known_flags: &[], supported_flags: &[] };
-
 /// The memory policies that are set.
 const MEMORY_POLICY: (&[names::Row], &[names::Row]) = (&[], &[]);
 
 /// Annotations of a bundle that can make us do more than its author may.
 const UNSAFE_ANNOTATIONS: &[&str] = &[];
 
-struct Seccomp {
-    enabled: bool,
-    actions: &'static [&'static str],
-    operators: &'static [&'static str],
-    archs: &'static [&'static str],
-    known_flags: &'static [&'static str],
-    supported_flags: &'static [&'static str],
-}
-
-/// Prints the features, indented by four spaces, with a newline at the end.
-pub fn print(out: &mut dyn Write) -> fmt::Result {
-    write_object(&mut Indent::new("    ", out))?;
+/// Prints the features, indented by four spaces, with a newline at the end. `knows_flag`: whether the running kernel knows a flag of
+/// seccomp filters.
+pub fn print(knows_flag: &dyn Fn(u32) -> bool, out: &mut dyn Write) -> fmt::Result {
+    write_object(knows_flag, &mut Indent::new("    ", out))?;
     out.write_char('\n')
 }
 
-fn write_object(out: &mut dyn Write) -> fmt::Result {
+fn write_object(knows_flag: &dyn Fn(u32) -> bool, out: &mut dyn Write) -> fmt::Result {
     write!(out, "{{\"ociVersionMin\":\"{OLDEST_SPEC_VERSION}\",\"ociVersionMax\":\"{SPEC_VERSION}\",\"hooks\":")?;
     list(&mut HOOKS.iter().copied(), out)?;
     out.write_str(",\"mountOptions\":")?;
@@ -58,7 +47,7 @@ fn write_object(out: &mut dyn Write) -> fmt::Result {
         write!(out, "{}\"{name}\":{is_on}", if index == 0 { "" } else { "," })?;
     }
     out.write_str("},")?;
-    seccomp(&SECCOMP, out)?;
+    seccomp(knows_flag, out)?;
     write!(out, ",\"apparmor\":{{\"enabled\":{APPARMOR}}},\"selinux\":{{\"enabled\":{SELINUX}}},\"intelRdt\":{{\"enabled\":{INTEL_RDT}}}")?;
     out.write_str(",\"memoryPolicy\":{\"modes\":")?;
     list(&mut MEMORY_POLICY.0.iter().map(|row| row.0), out)?;
@@ -71,18 +60,20 @@ fn write_object(out: &mut dyn Write) -> fmt::Result {
     out.write_char('}')
 }
 
-fn seccomp(seccomp: &Seccomp, out: &mut dyn Write) -> fmt::Result {
-    write!(out, "\"seccomp\":{{\"enabled\":{}", seccomp.enabled)?;
+fn seccomp(knows_flag: &dyn Fn(u32) -> bool, out: &mut dyn Write) -> fmt::Result {
+    out.write_str("\"seccomp\":{\"enabled\":true")?;
     for (name, words) in [
-        ("actions", seccomp.actions),
-        ("operators", seccomp.operators),
-        ("archs", seccomp.archs),
-        ("knownFlags", seccomp.known_flags),
-        ("supportedFlags", seccomp.supported_flags),
+        ("actions", names::SECCOMP_ACTIONS),
+        ("operators", names::SECCOMP_OPERATORS),
+        ("archs", names::SECCOMP_ARCHITECTURES),
+        ("knownFlags", names::SECCOMP_FLAGS),
     ] {
         write!(out, ",\"{name}\":")?;
         list(&mut words.iter().copied(), out)?;
     }
+    out.write_str(",\"supportedFlags\":")?;
+    let is_supported = |word: &&str| names::seccomp::seccomp_flag(word).is_some_and(knows_flag);
+    list(&mut names::SECCOMP_FLAGS.iter().copied().filter(is_supported), out)?;
     out.write_char('}')
 }
 
@@ -110,10 +101,11 @@ fn list(words: &mut dyn Iterator<Item = &'static str>, out: &mut dyn Write) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::seccomp::SPEC_ALLOW;
 
     fn text() -> String {
         let mut text = String::new();
-        print(&mut text).unwrap();
+        print(&|flag| flag != SPEC_ALLOW, &mut text).unwrap();
         text
     }
 
@@ -154,21 +146,16 @@ mod tests {
     #[test]
     fn what_is_not_built_is_off() {
         let text = text();
-        let (_, tail) = text.split_once("        \"cgroup\": {\n").unwrap();
+        let (head, tail) = text.split_once("        \"seccomp\": {\n").unwrap();
+        let (_, head) = head.split_once("        \"cgroup\": {\n").unwrap();
+        let (_, tail) = tail.split_once("        },\n").unwrap();
+        let tail = format!("{head}{tail}");
         let expected = format!(
             r#"            "v1": false,
             "v2": true,
             "systemd": false,
             "systemdUser": false,
             "rdma": false
-        }},
-        "seccomp": {{
-            "enabled": false,
-            "actions": [],
-            "operators": [],
-            "archs": [],
-            "knownFlags": [],
-            "supportedFlags": []
         }},
         "apparmor": {{
             "enabled": false
@@ -201,6 +188,14 @@ mod tests {
 "#
         );
         assert_eq!(tail, expected);
+    }
+
+    #[test]
+    fn of_the_flags_of_filters_those_that_the_kernel_knows_are_supported() {
+        let text = text();
+        assert_eq!(words(&text, "knownFlags"), names::SECCOMP_FLAGS);
+        let supported = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
+        assert_eq!(words(&text, "supportedFlags"), supported);
     }
 
     #[test]

@@ -175,9 +175,9 @@ impl<'a> Context<'a> {
             }
             Command::List { format, quiet } => self.list(*format, *quiet),
             Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
-            Command::Features => self.print(|out| features::print(out)),
             Command::Boot { path, only_says: Some(is_dry_run) } => boot::check(*path, *is_dry_run, self.arena),
             Command::Boot { only_says: None, .. } => Err(Error::said("boot: only --check and --dry-run are built")),
+            Command::Features => self.print(|out| features::print(&sys::knows_filter_flag, out)),
             Command::Check { bundle } => check::run(bundle.unwrap_or(c"."), self.arena),
         }
     }

@@ -6,6 +6,7 @@ use super::state::{self, Directory};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::mem::Arena;
+use crate::plan::seccomp;
 use crate::spec::{self, Config};
 use crate::sys::{self, AsFd, BorrowedFd, fs};
 
@@ -46,8 +47,8 @@ fn of_text<'a>(text: &'static [u8], path: &str, arena: &Arena<'a>) -> Result<'a,
     Ok(Bundle { path: kept_path, text, config, arena: memory, notes })
 }
 
-/// What the plan needs besides what grows with config.json: the default devices and their program, HOME, messages.
-const PLAN_BYTES: usize = 64 << 10;
+/// What the plan needs besides what grows with config.json: the default devices and their program, HOME, messages, a filter of system calls.
+const PLAN_BYTES: usize = (64 << 10) + seccomp::BYTES;
 
 fn described<'a>(error: &json::Error<'_>, bundle: &str, arena: &Arena<'a>) -> Error<'a> {
     arena.format(format_args!("{bundle}/config.json: {error}")).map_or_else(Error::from, Error::said)

@@ -17,6 +17,7 @@ use crate::error::{Error, Fault, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
 use crate::plan::{self, Facts, Options, Plan};
+use crate::spec::Config;
 use crate::steps::{Stage, cgroup, console, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
@@ -137,12 +138,23 @@ fn make_plan<'a>(
             own_cgroup: facts::own_cgroup(procfs, memory)?,
         };
         let options = Options { id, ..request.options };
-        plan::build(&bundle.config, &facts, &options, memory)
+        let plan = plan::build(&bundle.config, &facts, &options, memory)?;
+        tell_of_filter(&bundle.config, &plan, request.log);
+        Ok(plan)
     })();
     match made {
         Ok(plan) => Ok((plan, bundle)),
         Err(error) => Err(keep(&error, arena)),
     }
+}
+
+/// For who looks for the reason of a refused call. The words about the flags are runc's: its tests read them.
+fn tell_of_filter(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
+    let profile = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let (Some(filter), Some(profile), true) = (&plan.seccomp, profile, log.is_debug()) else { return };
+    log.debug(format_args!("seccomp filter flags: {}", filter.flags));
+    log.debug(format_args!("seccomp filter instructions: {}", filter.program.len()));
+    plan::seccomp::each_unknown_name(profile, &mut |_, _, name| log.debug(format_args!("unknown seccomp syscall \"{name}\" ignored")));
 }
 
 /// The first error that `check` finds; its warnings go to the log.
@@ -287,6 +299,7 @@ impl Work {
                 enters_directory_as_user: false,
                 executable: PathBuffer::new(),
                 hook_output: Default::default(),
+                listener: None,
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
             self.directory.leave();

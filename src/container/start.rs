@@ -8,7 +8,8 @@ use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_PARENT};
 use crate::error::{Fault, Step};
 use crate::plan::Plan;
 use crate::steps::{
-    self, Done, Stage, console, devices, groundwork, hooks, masks, mounts, namespaces, privileges, root, settings, sync, users, workload,
+    self, Done, Stage, console, devices, groundwork, hooks, masks, mounts, namespaces, privileges, root, seccomp, settings, sync, users,
+    workload,
 };
 use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, fs, task};
 
@@ -54,11 +55,13 @@ pub const CREATE: &[Row] = &[
     (Step::Capabilities, privileges::set_capabilities),
     (Step::Ambient, privileges::raise_ambient),
     (Step::FindProgram, workload::find_program),
+    (Step::ResetSignals, workload::reset_signals),
     (Step::CloseDescriptors, workload::close_descriptors),
+    (Step::Seccomp, seccomp::load),
     (Step::Ready, sync::report_ready),
     (Step::AwaitStart, sync::await_start),
     (Step::StartHooks, hooks::start_container),
-    (Step::Signals, workload::restore_signals),
+    (Step::Signals, workload::unblock_signals),
     (Step::Execute, workload::execute),
 ];
 
@@ -220,8 +223,17 @@ mod tests {
 
     #[test]
     fn nothing_is_open_while_it_waits_for_its_start_and_execute_ends_the_table() {
-        let last: Vec<Step> = CREATE.iter().rev().take(6).rev().map(|(step, _)| *step).collect();
-        assert_eq!(last, [Step::CloseDescriptors, Step::Ready, Step::AwaitStart, Step::StartHooks, Step::Signals, Step::Execute]);
+        assert_eq!(place(Step::Seccomp), place(Step::CloseDescriptors) + 1);
+        assert_eq!(CREATE.last().map(|(step, _)| *step), Some(Step::Execute));
+    }
+
+    #[test]
+    fn the_filter_of_system_calls_comes_after_all_that_needs_more_than_the_profile_may_allow() {
+        let after: Vec<Step> = CREATE[place(Step::Seccomp) + 1..].iter().map(|(step, _)| *step).collect();
+        // write, read, the hooks if there are any, rt_sigprocmask, execve
+        assert_eq!(after, [Step::Ready, Step::AwaitStart, Step::StartHooks, Step::Signals, Step::Execute]);
+        comes_before(Step::NoNewPrivileges, Step::Seccomp);
+        comes_before(Step::Ambient, Step::Seccomp);
     }
 
     #[test]

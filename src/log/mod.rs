@@ -40,6 +40,11 @@ impl Log {
         self.file.is_some()
     }
 
+    /// Whether [`Log::debug`] says anything.
+    pub fn is_debug(&self) -> bool {
+        self.is_debug
+    }
+
     /// Something that went wrong for good.
     pub fn error(&self, message: fmt::Arguments<'_>) {
         self.write(Level::Error, message);

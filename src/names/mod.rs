@@ -15,8 +15,9 @@ mod mount_options;
 mod namespaces;
 mod rlimits;
 mod scheduling;
-mod seccomp;
+pub mod seccomp;
 mod signals;
+pub mod syscalls;
 
 pub use capabilities::{CAPABILITIES, capability};
 pub use devices::device_type;

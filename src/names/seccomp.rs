@@ -1,4 +1,4 @@
-//! The words of a seccomp profile, sorted, as `features` lists them. What each means is not known here.
+//! The words of a seccomp profile, sorted, as `features` lists them, and what they are for the kernel (seccomp(2)).
 
 /// `linux.seccomp.defaultAction` and `syscalls[].action`.
 pub const SECCOMP_ACTIONS: &[&str] = &[
@@ -43,9 +43,67 @@ pub const SECCOMP_ARCHITECTURES: &[&str] = &[
 pub const SECCOMP_FLAGS: &[&str] =
     &["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
 
+/// SECCOMP_RET_KILL_THREAD: also for what comes by a way of calling that the profile does not name.
+pub const KILL_THREAD: u32 = 0;
+/// SECCOMP_RET_ERRNO, without its errno.
+pub const ERRNO: u32 = 0x0005_0000;
+/// SECCOMP_RET_USER_NOTIF.
+pub const NOTIFY: u32 = 0x7fc0_0000;
+/// SECCOMP_RET_TRACE, without its value.
+pub const TRACE: u32 = 0x7ff0_0000;
+/// SECCOMP_RET_LOG.
+pub const LOG: u32 = 0x7ffc_0000;
+/// SECCOMP_RET_ALLOW.
+pub const ALLOW: u32 = 0x7fff_0000;
+
+const EPERM: u32 = 1;
+
+/// What a filter returns for an action. `errno` is for those that have one; without it they have EPERM.
+pub fn seccomp_action(word: &str, errno: Option<u32>) -> Option<u32> {
+    let data = errno.unwrap_or(EPERM) & 0xffff;
+    Some(match word.strip_prefix("SCMP_ACT_")? {
+        "KILL" | "KILL_THREAD" => KILL_THREAD,
+        "KILL_PROCESS" => 0x8000_0000,
+        "TRAP" => 0x0003_0000,
+        "ERRNO" => ERRNO | data,
+        "NOTIFY" => NOTIFY,
+        "TRACE" => TRACE | data,
+        "LOG" => LOG,
+        "ALLOW" => ALLOW,
+        _ => return None,
+    })
+}
+
+/// SECCOMP_FILTER_FLAG_SPEC_ALLOW.
+pub const SPEC_ALLOW: u32 = 4;
+/// SECCOMP_FILTER_FLAG_NEW_LISTENER.
+pub const NEW_LISTENER: u32 = 8;
+/// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
+pub const WAIT_KILLABLE_RECV: u32 = 32;
+
+/// A flag of the profile.
+pub fn seccomp_flag(word: &str) -> Option<u32> {
+    Some(match word.strip_prefix("SECCOMP_FILTER_FLAG_")? {
+        "TSYNC" => 1,
+        "LOG" => 2,
+        "SPEC_ALLOW" => SPEC_ALLOW,
+        "WAIT_KILLABLE_RECV" => WAIT_KILLABLE_RECV,
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_word_has_its_number() {
+        assert!(SECCOMP_ACTIONS.iter().all(|word| seccomp_action(word, None).is_some()));
+        assert!(SECCOMP_FLAGS.iter().all(|word| seccomp_flag(word).is_some()));
+        assert_eq!(seccomp_action("SCMP_ACT_ERRNO", None), Some(0x0005_0001));
+        assert_eq!(seccomp_action("SCMP_ACT_TRACE", Some(7)), Some(0x7ff0_0007));
+        assert_eq!(seccomp_action("SCMP_ACT_ALLOWED", None), None);
+    }
 
     #[test]
     fn lists_are_sorted_and_as_long_as_those_of_runc() {

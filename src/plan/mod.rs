@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;
+pub mod seccomp;
 mod unbuilt;
 
 use core::ffi::CStr;
@@ -74,6 +75,8 @@ pub struct Plan<'a> {
     pub domainname: Option<&'a str>,
     /// Programs that the child runs on its way, or waits for.
     pub hooks: hooks::Hooks<'a>,
+    /// The system calls that the process may make.
+    pub seccomp: Option<seccomp::Filter<'a>>,
     /// The process.
     pub process: process::Process<'a>,
 }
@@ -106,6 +109,10 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         hostname: (!config.hostname.is_empty()).then_some(config.hostname),
         domainname: (!config.domainname.is_empty()).then_some(config.domainname),
         hooks: hooks::build(config, options.id, facts.bundle, arena)?,
+        seccomp: match linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) {
+            Some(profile) => Some(seccomp::compile(profile, arena)?),
+            None => None,
+        },
         process: process::build(config, options, arena)?,
         namespaces,
         mounts,

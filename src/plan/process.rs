@@ -40,6 +40,8 @@ pub struct Process<'a> {
     pub umask: u32,
     /// The five sets; all empty when the configuration names none.
     pub capabilities: Capabilities,
+    /// What is held besides until the filter of system calls is loaded, which needs it (seccomp(2)).
+    pub held_for_seccomp: u64,
     /// Resource limits.
     pub limits: List<'a, Limit>,
     /// PR_SET_NO_NEW_PRIVS.
@@ -79,6 +81,7 @@ pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Aren
     if user.uid == UNCHANGED || user.gid == UNCHANGED || user.additional_gids.iter().any(|gid| *gid == UNCHANGED) {
         return Err(Error::text("process.user", "", "4294967295 is no id: the kernel would leave what is"));
     }
+    let sets = written.capabilities.as_ref().map(capabilities).unwrap_or_default();
     Ok(Process {
         program: c_str(program, arena)?,
         argv: pointers(&written.args, arena)?,
@@ -93,7 +96,8 @@ pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Aren
         gid: user.gid,
         additional_gids: numbers(&user.additional_gids, arena)?,
         umask: user.umask.unwrap_or(0o022),
-        capabilities: written.capabilities.as_ref().map(capabilities).unwrap_or_default(),
+        held_for_seccomp: held_for_seccomp(config, written.no_new_privileges, &sets),
+        capabilities: sets,
         limits: limits(&written.rlimits, arena)?,
         no_new_privileges: written.no_new_privileges,
         oom_score_adj: match written.oom_score_adj {
@@ -195,6 +199,13 @@ fn capabilities(written: &spec::Capabilities<'_>) -> Capabilities {
         inheritable: set(&written.inheritable),
         ambient: set(&written.ambient),
     }
+}
+
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
+fn held_for_seccomp(config: &Config<'_>, no_new_privileges: bool, sets: &Capabilities) -> u64 {
+    let has_filter = config.linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
+    if has_filter && !no_new_privileges { CAP_SYS_ADMIN & !sets.effective } else { 0 }
 }
 
 fn limits<'a>(written: &List<'a, spec::Rlimit<'a>>, arena: &Arena<'a>) -> Result<'a, List<'a, Limit>> {

@@ -34,7 +34,7 @@ fn of_process(process: &Process<'_>) -> Fields {
 
 fn of_linux(linux: &Linux<'_>) -> Fields {
     [
-        (linux.seccomp.is_some(), "linux.seccomp"),
+        (linux.seccomp.is_some_and(|profile| !profile.listener_path.is_empty()), "linux.seccomp.listenerPath"),
         (linux.intel_rdt.is_some(), "linux.intelRdt"),
         (linux.memory_policy.is_some(), "linux.memoryPolicy"),
         (linux.personality.is_some(), "linux.personality"),

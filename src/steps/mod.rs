@@ -12,6 +12,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod privileges;
 pub mod root;
+pub mod seccomp;
 pub mod settings;
 pub mod sync;
 pub mod users;
@@ -50,6 +51,8 @@ pub struct Stage<'p, 'a> {
     pub executable: PathBuffer,
     /// What the hook that failed had written.
     pub hook_output: hooks::Output,
+    /// The number of the descriptor by which others decide about system calls, once there is one.
+    pub listener: Option<u32>,
 }
 
 /// Why a step failed, and at which of the plan's items.

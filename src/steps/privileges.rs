@@ -68,11 +68,11 @@ pub fn set_ids(stage: &mut Stage<'_, '_>) -> Done {
     Ok(())
 }
 
-/// Sets the effective, permitted and inheritable sets.
+/// Sets the effective, permitted and inheritable sets; what the filter of system calls still needs stays permitted.
 pub fn set_capabilities(stage: &mut Stage<'_, '_>) -> Done {
-    let sets = stage.plan.process.capabilities;
+    let (sets, held) = (stage.plan.process.capabilities, stage.plan.process.held_for_seccomp);
     task::set_keep_capabilities(false)?;
-    sys::set_capabilities(sets.effective, sets.permitted, sets.inheritable).map_err(At::from)
+    sys::set_capabilities(sets.effective, sets.permitted | held, sets.inheritable).map_err(At::from)
 }
 
 /// Raises the ambient capabilities. One that is not both permitted and inheritable cannot be raised: runc warns of it and goes on.

@@ -2,10 +2,13 @@
 
 use super::{At, Done, Stage};
 use crate::error::{Fault, Note};
-use crate::sys::{self, Errno, fs, task};
+use crate::sys::{self, Errno, fs};
 
 /// The message that everything was done and the process waits to be started.
 pub const READY: u8 = b'R';
+
+/// The same with the number of the listener's descriptor.
+const READY_BYTES: usize = 1 + size_of::<u32>();
 
 /// First byte of the message that a step has failed.
 pub const FAULT: u8 = b'F';
@@ -36,11 +39,13 @@ pub(super) fn ask(stage: &Stage<'_, '_>, request: u8) -> Done {
     await_go(stage)
 }
 
-/// Says that everything but the start is done. From here on the container outlives the runtime.
+/// Says that everything but the start is done, and by which number of ours the parent gets the listener of the filter.
 pub fn report_ready(stage: &mut Stage<'_, '_>) -> Done {
-    task::set_parent_process_death_signal(None)?;
-    match fs::write(stage.channel, &[READY]) {
-        Ok(1) => Ok(()),
+    let mut message = [READY; READY_BYTES];
+    message[1..].copy_from_slice(&stage.listener.unwrap_or_default().to_ne_bytes());
+    let length = if stage.listener.is_some() { READY_BYTES } else { 1 };
+    match fs::write(stage.channel, &message[..length]) {
+        Ok(written) if written == length => Ok(()),
         Ok(_) => Err(Errno::IO.into()),
         Err(errno) => Err(At::note(Note::Gone)(errno)),
     }
@@ -67,9 +72,11 @@ pub fn report_fault(stage: &Stage<'_, '_>, fault: Fault) {
     for piece in [&[FAULT], &fault.to_bytes()[..], out, b"\0", err] {
         let _ = message.extend_from_slice(piece); // the room is larger than the two outputs and what stands before them
     }
-    if sys::send(stage.channel, &message, None).is_err() {
-        let _ = fs::write(stage.start_gate, &message);
-    }
+    let _ = match sys::send(stage.channel, &message, None) {
+        Ok(()) => Ok(0),
+        Err(Errno::PIPE | Errno::CONNRESET) => fs::write(stage.start_gate, &message),
+        Err(_) => fs::write(stage.channel, &message), // a filter may know write(2) and not sendmsg(2)
+    };
 }
 
 /// What [`report_fault`] has sent, without its first byte. `None` for what no child of ours would send.

@@ -98,9 +98,15 @@ fn is_executable(path: &CStr) -> Result<(), Errno> {
     fs::accessat(fs::CWD, path, fs::Access::EXEC_OK, fs::AtFlags::empty())
 }
 
-/// Lets every signal do what it does by default, whatever the caller had ignored, and unblocks them again.
-pub fn restore_signals(stage: &mut Stage<'_, '_>) -> Done {
+/// Lets every signal do what it does by default, whatever the caller had ignored. They stay blocked; that of the parent's death, which
+/// cannot be, is not asked for any more: from the report on the container outlives the runtime, and before it the report fails.
+pub fn reset_signals(_stage: &mut Stage<'_, '_>) -> Done {
     sys::reset_signals();
+    task::set_parent_process_death_signal(None).map_err(At::from)
+}
+
+/// Unblocks the signals again.
+pub fn unblock_signals(stage: &mut Stage<'_, '_>) -> Done {
     sys::set_blocked(stage.blocked_signals);
     Ok(())
 }

@@ -12,6 +12,7 @@ mod network;
 mod pointers;
 mod process;
 mod raw;
+mod seccomp;
 mod signal;
 mod socket;
 mod streams;
@@ -34,6 +35,7 @@ pub use process::{
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
+pub use seccomp::{knows_filter_flag, load_filter};
 pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
 pub use walk::{Missing, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};

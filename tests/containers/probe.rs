@@ -1,6 +1,6 @@
 //! The payload that looks around: everything a process can learn about itself, as one JSON object on standard output.
 //!
-//! Arguments ask for more: `stat:PATH read:PATH write:PATH list:PATH mkdir:PATH char:PATH:MAJOR:MINOR sleep:MS`, answered in order under `did`.
+//! Arguments ask for more: `stat:PATH read:PATH write:PATH list:PATH mkdir:PATH char:PATH:MAJOR:MINOR call:NAME:NUMBER… sleep:MS`, answered in order under `did`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -110,6 +110,7 @@ fn answer(request: &str) -> Value {
             std::thread::sleep(Duration::from_millis(rest.parse().unwrap_or(0)));
             Ok(json!("ok"))
         }
+        "call" => call(rest),
         _ => Ok(json!("?")),
     };
     result.unwrap_or_else(|why| json!(name_of(&why)))
@@ -119,6 +120,17 @@ fn contents(path: &str) -> io::Result<String> {
     let mut buffer = [0u8; 4096];
     let length = fs::File::open(path)?.read(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// `NAME:ARGUMENT…`: makes a system call with these numbers.
+fn call(rest: &str) -> io::Result<Value> {
+    let mut parts = rest.split(':');
+    let Some(number) = parts.next().and_then(sys::call_number) else { return Ok(json!("?")) };
+    let mut arguments = [0; 6];
+    for (place, text) in arguments.iter_mut().zip(parts) {
+        *place = text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16)).unwrap_or(0);
+    }
+    sys::call(number, arguments).map(|_| json!("ok"))
 }
 
 /// Makes a device node and opens it.
@@ -163,6 +175,11 @@ fn name_of(why: &io::Error) -> String {
         Some(libc::ENXIO) => "ENXIO",
         Some(libc::EIO) => "EIO",
         Some(libc::ENOTDIR) => "ENOTDIR",
+        Some(libc::ENOSYS) => "ENOSYS",
+        Some(libc::EBADF) => "EBADF",
+        Some(libc::EINVAL) => "EINVAL",
+        Some(libc::ESRCH) => "ESRCH",
+        Some(libc::EFAULT) => "EFAULT",
         _ => return why.to_string(),
     };
     name.into()

@@ -1,0 +1,192 @@
+//! System calls by name: the numbers that they have on the instruction sets which one kernel can run.
+//!
+//! The tables are made by build.rs from syscalls.txt, which tests/syscalls.rs makes from the kernel's headers.
+
+/// One way to call the kernel.
+#[derive(Debug)]
+pub struct Abi {
+    /// What seccomp profiles call it.
+    pub word: &'static str,
+    /// AUDIT_ARCH_*: what a filter sees.
+    pub audit: u32,
+    /// What is added to its numbers.
+    pub base: u32,
+    /// Whether arguments have 64 bits.
+    pub is_64_bit: bool,
+    /// Whether socketcall(2) and ipc(2) stand for many calls.
+    pub has_multiplexers: bool,
+}
+
+/// The ways to call one kernel; the native one comes first.
+#[derive(Debug)]
+pub struct Family {
+    /// Its members.
+    pub abis: &'static [Abi],
+    /// All names, sorted, one after the other.
+    names: &'static str,
+    /// Where each begins, and the last one ends.
+    offsets: &'static [u16],
+    /// For each name the slots of the members, [`BITS`] each, the first in the lowest ones.
+    numbers: &'static [u32],
+}
+
+const BITS: u32 = 10;
+const NONE: u32 = (1 << BITS) - 1;
+
+/// The place of a number in a table of all numbers.
+pub type Slot = u16;
+
+/// How many slots there are.
+pub const SLOTS: usize = 1 << BITS;
+
+/// 32-bit ARM's own calls have numbers from 0xf0000 on, and slots from here on.
+const FIRST_PRIVATE: u32 = 1000;
+
+/// The number that has this slot.
+pub fn number(slot: Slot) -> u32 {
+    let slot = u32::from(slot);
+    if slot < FIRST_PRIVATE { slot } else { slot - FIRST_PRIVATE + 0xf0000 }
+}
+
+/// The calls behind socketcall(2), from 1 on.
+const SOCKETCALL: &str = "socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown \
+    setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg";
+
+/// The calls behind ipc(2), from 1 on.
+const IPC: &str = "semop semget semctl semtimedop - - - - - - msgsnd msgrcv msgget msgctl - - - - - - shmat shmdt shmget shmctl";
+
+/// For i386: the multiplexer behind which the call is, and its first argument there.
+pub fn multiplexed(name: &str) -> Option<(&'static str, u32)> {
+    [("socketcall", SOCKETCALL), ("ipc", IPC)].into_iter().find_map(|(multiplexer, calls)| {
+        let place = calls.split(' ').position(|call| call == name)?;
+        Some((multiplexer, place as u32 + 1))
+    })
+}
+
+impl Family {
+    /// The row of a name; nothing if no member has such a call.
+    pub fn row(&self, name: &str) -> Option<usize> {
+        let (mut low, mut high) = (0, self.numbers.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.name(middle).cmp(name) {
+                core::cmp::Ordering::Less => low = middle + 1,
+                core::cmp::Ordering::Equal => return Some(middle),
+                core::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    /// The slot that the call of a row has for a member.
+    pub fn slot(&self, row: usize, member: usize) -> Option<Slot> {
+        let slot = self.numbers.get(row)? >> (BITS * member as u32) & NONE;
+        (slot != NONE).then_some(slot as Slot)
+    }
+
+    /// The name of a slot.
+    pub fn name_of(&self, slot: Slot, member: usize) -> Option<&'static str> {
+        (0..self.numbers.len()).find(|row| self.slot(*row, member) == Some(slot)).map(|row| self.name(row))
+    }
+
+    fn name(&self, row: usize) -> &'static str {
+        &self.names[usize::from(self.offsets[row])..usize::from(self.offsets[row + 1])]
+    }
+}
+
+const fn abi(word: &'static str, audit: u32, is_64_bit: bool) -> Abi {
+    Abi { word, audit, base: 0, is_64_bit, has_multiplexers: false }
+}
+
+const ARM_ABI: Abi = abi("SCMP_ARCH_ARM", 0x4000_0028, false);
+const X86_ABI: Abi = Abi { has_multiplexers: true, ..abi("SCMP_ARCH_X86", 0x4000_0003, false) };
+
+macro_rules! families {
+    ($($family:ident = $abis:expr, $names:ident $offsets:ident $numbers:ident;)*) => {
+        $(
+            #[doc = concat!("What a kernel for ", stringify!($family), " can run.")]
+            pub static $family: Family = Family { abis: &$abis, names: $names, offsets: &$offsets, numbers: &$numbers };
+        )*
+    };
+}
+
+families! {
+    X86_64 = [
+        abi("SCMP_ARCH_X86_64", 0xc000_003e, true),
+        X86_ABI,
+        Abi { base: 0x4000_0000, ..abi("SCMP_ARCH_X32", 0xc000_003e, false) },
+    ], X86_64_NAMES X86_64_OFFSETS X86_64_NUMBERS;
+    X86 = [X86_ABI], X86_NAMES X86_OFFSETS X86_NUMBERS;
+    AARCH64 = [abi("SCMP_ARCH_AARCH64", 0xc000_00b7, true), ARM_ABI], AARCH64_NAMES AARCH64_OFFSETS AARCH64_NUMBERS;
+    ARM = [ARM_ABI], ARM_NAMES ARM_OFFSETS ARM_NUMBERS;
+    RISCV64 = [abi("SCMP_ARCH_RISCV64", 0xc000_00f3, true)], RISCV64_NAMES RISCV64_OFFSETS RISCV64_NUMBERS;
+    LOONGARCH64 = [abi("SCMP_ARCH_LOONGARCH64", 0xc000_0102, true)],
+        LOONGARCH64_NAMES LOONGARCH64_OFFSETS LOONGARCH64_NUMBERS;
+}
+
+// With the tables, which of the families is `FAMILY`: that of this machine.
+include!(concat!(env!("OUT_DIR"), "/syscalls.rs"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linux_raw_sys::general as c;
+
+    fn native(name: &str) -> Option<u32> {
+        FAMILY.slot(FAMILY.row(name)?, 0).map(number)
+    }
+
+    #[test]
+    fn native_numbers_are_the_kernel_s() {
+        let rows = [
+            ("read", c::__NR_read),
+            ("execve", c::__NR_execve),
+            ("openat2", c::__NR_openat2),
+            ("clone3", c::__NR_clone3),
+            ("seccomp", c::__NR_seccomp),
+            ("close_range", c::__NR_close_range),
+            ("futex_waitv", c::__NR_futex_waitv),
+            ("file_setattr", c::__NR_file_setattr),
+        ];
+        for (name, number) in rows {
+            assert_eq!(native(name), Some(number), "{name}");
+        }
+        assert_eq!(native("reed"), None);
+        assert_eq!(native(""), None);
+    }
+
+    #[test]
+    fn every_name_is_found_and_found_again_by_its_number() {
+        for family in [&X86_64, &X86, &AARCH64, &ARM, &RISCV64, &LOONGARCH64] {
+            for row in 0..family.numbers.len() {
+                assert_eq!(family.row(family.name(row)), Some(row));
+                for member in 0..family.abis.len() {
+                    let Some(slot) = family.slot(row, member) else { continue };
+                    let found = family.name_of(slot, member).and_then(|name| family.row(name)).unwrap();
+                    assert_eq!(family.slot(found, member), Some(slot));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calls_differ_between_the_members_of_a_family() {
+        let of = |family: &Family, name: &str, member| family.row(name).and_then(|row| family.slot(row, member)).map(number);
+        assert_eq!((of(&X86_64, "read", 0), of(&X86_64, "read", 1), of(&X86_64, "read", 2)), (Some(0), Some(3), Some(0)));
+        assert_eq!((of(&X86_64, "ioctl", 0), of(&X86_64, "ioctl", 2)), (Some(16), Some(514)));
+        assert_eq!((of(&X86_64, "send", 0), of(&X86_64, "send", 1)), (None, None));
+        assert_eq!((of(&AARCH64, "open", 0), of(&AARCH64, "open", 1)), (None, Some(5)));
+        assert_eq!(of(&ARM, "cacheflush", 0), Some(0xf0002));
+    }
+
+    #[test]
+    fn the_calls_of_the_multiplexers_are_numbered_as_linux_net_h_and_linux_ipc_h_do() {
+        assert_eq!(multiplexed("socket"), Some(("socketcall", 1)));
+        assert_eq!(multiplexed("sendmmsg"), Some(("socketcall", 20)));
+        assert_eq!(multiplexed("semop"), Some(("ipc", 1)));
+        assert_eq!(multiplexed("msgsnd"), Some(("ipc", 11)));
+        assert_eq!(multiplexed("shmctl"), Some(("ipc", 24)));
+        assert_eq!(multiplexed("read"), None);
+        assert!(SOCKETCALL.split(' ').chain(IPC.split(' ')).all(|name| name == "-" || X86.row(name).is_some()));
+    }
+}
