@@ -12,7 +12,7 @@ use super::foreground::Running;
 use super::hooks::{self, Inherited, Moment};
 use super::start;
 use super::state::{self, Directory, Record};
-use super::{facts, words};
+use super::{facts, trouble, words};
 use crate::error::{Error, Fault, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
@@ -100,7 +100,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
         pidfd_socket,
         cgroup: None,
         cgroup_path: None,
-        is_new_cgroup: false,
+        made_levels: 0,
         child: None,
     };
     match work.carry_out(request) {
@@ -191,7 +191,8 @@ struct Work {
     pidfd_socket: Option<OwnedFd>,
     cgroup: Option<OwnedFd>,
     cgroup_path: Option<&'static CStr>,
-    is_new_cgroup: bool,
+    /// How many levels of the cgroup's path are ours to remove again.
+    made_levels: usize,
     child: Option<(task::Pid, Option<OwnedFd>)>,
 }
 
@@ -266,20 +267,21 @@ impl Work {
     }
 
     fn make_cgroup(&mut self) -> Result<'static, ()> {
-        let (Some(planned), Some(path)) = (&self.plan.cgroup, self.cgroup_path) else { return Ok(()) };
-        let shown = path.to_str().unwrap_or_default();
-        let made = cgroup::make(planned.mount, planned.path, &mut self.is_new_cgroup);
-        let made = made.map_err(|trouble| words::trouble(trouble, shown, &self.bundle.arena))?;
-        self.is_new_cgroup = true; // it was empty, and from here on it is ours to remove
+        let Some(planned) = &self.plan.cgroup else { return Ok(()) };
+        let mut made_levels = 0;
+        let made = cgroup::make(planned.mount, planned.path, &mut made_levels);
+        self.made_levels = made_levels;
+        let made = made.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))?;
+        self.made_levels = made_levels.max(1); // it was empty, and from here on it is ours to remove
         self.cgroup = Some(made);
         Ok(())
     }
 
     fn configure_cgroup(&self) -> Result<'static, ()> {
-        let (Some(planned), Some(path), Some(made)) = (&self.plan.cgroup, self.cgroup_path, &self.cgroup) else { return Ok(()) };
-        let shown = path.to_str().unwrap_or_default();
-        let configured = cgroup::configure(made.as_fd(), planned.settings.iter(), planned.device_program);
-        configured.map_err(|trouble| words::trouble(trouble, shown, &self.bundle.arena))
+        let (Some(planned), Some(made)) = (&self.plan.cgroup, &self.cgroup) else { return Ok(()) };
+        let applied = cgroup::apply(made.as_fd(), planned.limits.iter());
+        let configured = applied.and_then(|()| cgroup::guard_devices(made.as_fd(), planned.device_program));
+        configured.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))
     }
 
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
@@ -308,7 +310,10 @@ impl Work {
             }
             start::run_child(stage, how);
         }
-        let (clone, how) = made.map_err(Error::on("clone3", "the container's first process"))?;
+        let (clone, how) = match (made, self.cgroup_path) {
+            (Err(Errno::OPNOTSUPP), Some(path)) => return Err(trouble::not_let_in(path, &self.bundle.arena)?),
+            (made, _) => made.map_err(Error::on("clone3", "the container's first process"))?,
+        };
         let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
         self.child = Some((pid, pidfd));
         drop((theirs, gate));
@@ -411,9 +416,10 @@ impl Work {
         if let Some((pid, pidfd)) = &self.child {
             end(*pid, pidfd.as_ref());
         }
-        if let (Some(path), true) = (self.cgroup_path, self.is_new_cgroup) {
+        if let (Some(path), 1..) = (self.cgroup_path, self.made_levels) {
             drop(self.cgroup);
             let _ = cgroup::remove(path, super::delete::CGROUP_TIMEOUT_MS);
+            cgroup::remove_levels(path, self.made_levels - 1);
         }
         let _ = self.directory.remove();
         hooks::poststop(&self.bundle, self.plan.id, request.inherited(), request.log);

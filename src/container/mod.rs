@@ -14,4 +14,5 @@ pub mod processes;
 pub mod signal;
 pub mod start;
 pub mod state;
+mod trouble;
 mod words;

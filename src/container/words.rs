@@ -8,7 +8,6 @@ use crate::plan::hooks::Hook;
 use crate::plan::mounts::Source;
 use crate::plan::{self, Plan};
 use crate::steps::At;
-use crate::steps::cgroup::Trouble;
 use crate::sys::Errno;
 
 /// What a fault means, with the item of the plan that it speaks of, and with what came along: what a hook wrote to its standard output,
@@ -108,36 +107,4 @@ fn mount<'a>(index: usize, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a
         _ => mount.written_source,
     };
     Ok(arena.format(format_args!("mounts[{index}] \"{source}\" to rootfs at \"{destination}\""))?)
-}
-
-/// What went wrong with the cgroup at `path`.
-pub fn trouble<'a>(trouble: Trouble<'a>, path: &'a str, arena: &Arena<'a>) -> Error<'a> {
-    match trouble {
-        Trouble::Directory(errno) => Error::errno("make the cgroup", path, errno),
-        Trouble::NotEmpty(count) => said(arena, format_args!("container's cgroup is not empty: {count} process(es) found")),
-        Trouble::Frozen => Error::said("container's cgroup unexpectedly frozen"),
-        Trouble::Devices(Errno::INVAL | Errno::NOSYS) => Error::text(
-            "linux.resources.devices",
-            path,
-            "the kernel cannot guard devices by eBPF: it needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF",
-        ),
-        Trouble::Devices(errno) => Error::errno("linux.resources.devices: load and attach the eBPF program", path, errno),
-        Trouble::Setting(setting, Errno::NOENT) => {
-            let file = text(setting.file);
-            said(
-                arena,
-                format_args!(
-                    "cgroup {path}: {file}: no such file: its controller is missing in the kernel, or not enabled in cgroup.subtree_control of every ancestor"
-                ),
-            )
-        }
-        Trouble::Setting(setting, errno) => {
-            let what = arena.format(format_args!("cgroup {path}: write \"{}\" to {}", setting.value, text(setting.file)));
-            what.map_or_else(Error::from, |what| Error::errno(what, "", errno))
-        }
-    }
-}
-
-fn said<'a>(arena: &Arena<'a>, sentence: core::fmt::Arguments<'_>) -> Error<'a> {
-    arena.format(sentence).map_or_else(Error::from, Error::said)
 }

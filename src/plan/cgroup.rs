@@ -20,9 +20,35 @@ pub struct Cgroup<'a> {
     /// The cgroup's path below it: begins with a slash, does not end with one, holds no `.` or `..`.
     pub path: &'a str,
     /// Files of the cgroup and what is written to them, in this order.
-    pub settings: List<'a, Setting<'a>>,
+    pub limits: List<'a, Limit<'a>>,
     /// The eBPF program for BPF_CGROUP_DEVICE, one instruction a word.
     pub device_program: &'a [u64],
+}
+
+/// A file of the cgroup, what is written to it, and what may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit<'a> {
+    /// The file and its new text.
+    pub setting: Setting<'a>,
+    /// What is no error.
+    pub rule: Rule,
+}
+
+/// How a limit is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// It must be written.
+    Must,
+    /// The same, for a file that the user named.
+    Unified,
+    /// Where the file is missing, things are as they should be.
+    IfThere,
+    /// Where the file is missing, the next limit is written instead of this one; else the next one is not.
+    OrNext,
+    /// It comes once more later, so that the kernel may find it too large now (EINVAL).
+    WrittenAgain,
+    /// Nothing is written: the text is a number that the memory in use must be below.
+    AboveUse,
 }
 
 pub(super) fn build<'a>(
@@ -39,8 +65,8 @@ pub(super) fn build<'a>(
     Ok(Some(Cgroup {
         mount: super::c_str(mount, arena)?,
         path: path(written, facts, options, arena)?,
-        settings: match resources {
-            Some(resources) => limits::settings(resources, arena)?,
+        limits: match resources {
+            Some(resources) => limits::limits(resources, arena)?,
             None => List::default(),
         },
         device_program: program::assemble(resources, arena)?,

@@ -43,6 +43,20 @@ pub fn remove(path: &CStr, timeout_ms: u32) -> Result<(), Errno> {
     }
 }
 
+/// Removes the directories above `path` that were made for it: as many as `levels` says, from the lowest up, as long as they are empty.
+pub fn remove_levels(path: &CStr, levels: usize) {
+    let mut above = PathBuffer::new();
+    let mut rest = path.to_bytes();
+    for _ in 0..levels {
+        let Some(end) = rest.iter().rposition(|byte| *byte == b'/') else { return };
+        rest = &rest[..end];
+        above.set(&[rest]);
+        if fs::unlinkat(fs::CWD, above.as_c_str(), fs::AtFlags::REMOVEDIR).is_err() {
+            return;
+        }
+    }
+}
+
 /// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.
 fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
     while let Some((mut name, mut child)) = first_child(cgroup)? {

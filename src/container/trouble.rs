@@ -1,0 +1,87 @@
+//! The sentences for what goes wrong with a cgroup: which file, why, and what helps.
+
+use core::ffi::CStr;
+
+use crate::error::{Error, Reason, Result};
+use crate::mem::Arena;
+use crate::plan::cgroup::{Cgroup, Limit, Rule};
+use crate::steps::cgroup::{self, Missing, Trouble};
+use crate::sys::{AsFd, Errno};
+
+/// What went wrong with this cgroup.
+pub fn words<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) -> Error<'a> {
+    sentence(trouble, cgroup, arena).unwrap_or_else(|full| full)
+}
+
+fn text(name: &CStr) -> &str {
+    name.to_str().unwrap_or_default()
+}
+
+fn sentence<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let path = arena.format(format_args!("{}{}", text(cgroup.mount), cgroup.path))?;
+    Ok(match trouble {
+        Trouble::Directory(Errno::ROFS) => {
+            Error::text("make the cgroup", path, "read-only file system: mount it read-write, or use --cgroup-manager=disabled")
+        }
+        Trouble::Directory(Errno::OPNOTSUPP) => Error::text("make the cgroup", path, odd_type(path, arena)?),
+        Trouble::Directory(errno) => Error::errno("make the cgroup", path, errno),
+        Trouble::NotEmpty(count) => Error::said(arena.format(format_args!("container's cgroup is not empty: {count} process(es) found"))?),
+        Trouble::Frozen => Error::said("container's cgroup unexpectedly frozen"),
+        Trouble::Devices(Errno::INVAL | Errno::NOSYS) => Error::text(
+            "linux.resources.devices",
+            path,
+            "the kernel cannot guard devices by eBPF: it needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF",
+        ),
+        Trouble::Devices(errno) => Error::errno("linux.resources.devices: load and attach the eBPF program", path, errno),
+        Trouble::InUse(limit, usage) => {
+            let (name, value) = (text(limit.setting.file), limit.setting.value);
+            Error::said(arena.format(format_args!("rejecting {name} limit {value} <= usage {usage}"))?)
+        }
+        Trouble::Limit(limit, Errno::NOENT) => missing(&limit, cgroup, path, arena)?,
+        Trouble::Limit(limit, errno) => {
+            let file = text(limit.setting.file);
+            let what = match limit.rule {
+                Rule::Unified => arena.format(format_args!("unable to set unified resource \"{file}\" to \"{}\"", limit.setting.value))?,
+                _ => arena.format(format_args!("write \"{}\" to {file}", limit.setting.value))?,
+            };
+            Error::errno(what, path, errno)
+        }
+    })
+}
+
+fn missing<'a>(limit: &Limit<'a>, cgroup: &Cgroup<'a>, path: &'a str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let file = text(limit.setting.file);
+    let controller = file.split('.').next().unwrap_or_default();
+    let what = match limit.rule {
+        Rule::Unified => {
+            arena.format(format_args!("unified resource \"{file}\" can't be set: controller \"{controller}\" not available: {path}"))?
+        }
+        _ => arena.format(format_args!("cgroup {path}: {file}"))?,
+    };
+    let why = match cgroup::why_missing(cgroup.mount, cgroup.path, limit.setting.file) {
+        Missing::File => "no such file",
+        Missing::Kernel => "the kernel has no such controller for cgroup v2: it is not built in, or cgroup v1 has it",
+        Missing::Refused(level, errno) => {
+            let hint = if errno == Errno::BUSY { " (processes live there: move them into a cgroup below it)" } else { "" };
+            let mount = text(cgroup.mount);
+            arena.format(format_args!("write \"+{controller}\" to {mount}{level}/cgroup.subtree_control: {}{hint}", Reason(errno)))?
+        }
+    };
+    Ok(Error::text(what, "", why))
+}
+
+/// What a process was not let into a cgroup for.
+pub fn not_let_in<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let path = text(path);
+    Ok(Error::text("join the cgroup", path, odd_type(path, arena)?))
+}
+
+fn odd_type<'a>(path: &str, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let mut buffer = [0; 32];
+    let opened = cgroup::open(arena.c_str(&[path.as_bytes()])?);
+    let read = opened.and_then(|cgroup| cgroup::read_file(cgroup.as_fd(), c"cgroup.type", &mut buffer).map(<[u8]>::len));
+    let kind = core::str::from_utf8(&buffer[..read.unwrap_or(0)]).unwrap_or_default().trim_end();
+    Ok(arena.format(format_args!(
+        "it is of the type \"{kind}\": a container needs a \"domain\" cgroup, so none of its ancestors may be threaded (cgroup.type)"
+    ))?)
+}
