@@ -30,9 +30,10 @@ pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a,
     let mut found = None;
     each_line(procfs, c"self/mountinfo", |line| {
         // proc_pid_mountinfo(5): the fifth field is the mount point; after a lone hyphen comes the type.
-        let (fields, source) = line.split_once(" - ")?;
-        let is_cgroup2 = source.split(' ').next() == Some("cgroup2");
-        found = if is_cgroup2 { fields.split(' ').nth(4).map(|path| arena.format(format_args!("{path}"))) } else { None };
+        let mut fields = line.split(' ');
+        let path = fields.nth(4)?;
+        fields.find(|field| *field == "-")?;
+        found = (fields.next()? == "cgroup2").then(|| arena.format(format_args!("{path}")));
         found.map(|_| ())
     })?;
     Ok(match found {

@@ -38,30 +38,36 @@ pub struct Problem<'p> {
     /// How bad it is.
     pub severity: Severity,
     at: &'p At<'p>,
-    rule: &'static Rule,
+    rule: Rule,
     values: &'p [Value<'p>],
 }
 
-/// What is said where a rule is broken: data, so that a place that says it costs next to nothing.
-struct Rule {
-    severity: Severity,
-    /// The field below the place where it is said; nothing for that place itself.
-    key: &'static str,
-    /// Each `{}` stands for a value.
-    text: &'static str,
+/// What is said where a rule is broken: `E` for an error or `W`, the key of the field below the place where it is said (nothing for that
+/// place itself), a line feed, and the sentence, in which each `{}` stands for a value. One text, so that it costs nothing but its letters.
+#[derive(Clone, Copy)]
+struct Rule(&'static str);
+
+impl Rule {
+    fn severity(self) -> Severity {
+        if self.0.starts_with('E') { Severity::Error } else { Severity::Warning }
+    }
+
+    fn key_and_text(self) -> (&'static str, &'static str) {
+        self.0.get(1..).and_then(|rest| rest.split_once('\n')).unwrap_or_default()
+    }
 }
 
 /// A rule whose violation is an error.
 macro_rules! error {
     ($key:literal, $text:literal) => {
-        const { &$crate::plan::check::Rule { severity: $crate::plan::check::Severity::Error, key: $key, text: $text } }
+        $crate::plan::check::Rule(concat!("E", $key, "\n", $text))
     };
 }
 
 /// A rule whose violation is a warning.
 macro_rules! warning {
     ($key:literal, $text:literal) => {
-        const { &$crate::plan::check::Rule { severity: $crate::plan::check::Severity::Warning, key: $key, text: $text } }
+        $crate::plan::check::Rule(concat!("W", $key, "\n", $text))
     };
 }
 
@@ -78,19 +84,23 @@ enum Value<'p> {
 
 impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.at.key(self.rule.key))?;
+        let (key, text) = self.rule.key_and_text();
+        self.at.key(key).fmt(f)?;
+        f.write_str(": ")?;
         let mut values = self.values.iter();
-        for (number, piece) in self.rule.text.split("{}").enumerate() {
-            if number > 0 {
-                match values.next() {
-                    Some(Value::Text(text)) => Shown(text).fmt(f)?,
-                    Some(Value::Number(number)) => number.fmt(f)?,
-                    Some(Value::Sysctl(name)) => {
-                        let dotted = sysctl::Dotted::new(name);
-                        name.chars().try_for_each(|character| show(f, dotted.character(character)))?;
-                    }
-                    None => {}
+        for piece in text.split('{') {
+            let Some(piece) = piece.strip_prefix('}') else {
+                f.write_str(piece)?;
+                continue;
+            };
+            match values.next() {
+                Some(Value::Text(text)) => Shown(text).fmt(f)?,
+                Some(Value::Number(number)) => number.fmt(f)?,
+                Some(Value::Sysctl(name)) => {
+                    let dotted = sysctl::Dotted::new(name);
+                    name.chars().try_for_each(|character| show(f, dotted.character(character)))?;
                 }
+                None => {}
             }
             f.write_str(piece)?;
         }
@@ -213,28 +223,28 @@ impl Report<'_> {
     /// Says that the rule is broken at a field of the object `at`, or at that itself.
     #[cold]
     #[inline(never)]
-    fn say(&mut self, at: &At<'_>, rule: &'static Rule) {
+    fn say(&mut self, at: &At<'_>, rule: Rule) {
         self.say_all(at, rule, &[]);
     }
 
     /// The same with the text that the sentence repeats.
     #[cold]
     #[inline(never)]
-    fn say_of(&mut self, at: &At<'_>, rule: &'static Rule, text: &str) {
+    fn say_of(&mut self, at: &At<'_>, rule: Rule, text: &str) {
         self.say_all(at, rule, &[Value::Text(text)]);
     }
 
     /// The same with the number that the sentence repeats.
     #[cold]
     #[inline(never)]
-    fn say_number(&mut self, at: &At<'_>, rule: &'static Rule, number: i64) {
+    fn say_number(&mut self, at: &At<'_>, rule: Rule, number: i64) {
         self.say_all(at, rule, &[Value::Number(number)]);
     }
 
     #[cold]
     #[inline(never)]
-    fn say_all(&mut self, at: &At<'_>, rule: &'static Rule, values: &[Value<'_>]) {
-        (self.0)(Problem { severity: rule.severity, at, rule, values });
+    fn say_all(&mut self, at: &At<'_>, rule: Rule, values: &[Value<'_>]) {
+        (self.0)(Problem { severity: rule.severity(), at, rule, values });
     }
 
     /// What the kernel is given ends at the first NUL.
@@ -272,7 +282,7 @@ impl Report<'_> {
     }
 
     /// A word that must be one of those that are known. `rule` repeats it.
-    fn known(&mut self, at: &At<'_>, rule: &'static Rule, words: &[&str], word: &str) {
+    fn known(&mut self, at: &At<'_>, rule: Rule, words: &[&str], word: &str) {
         if !words.contains(&word) {
             self.say_of(at, rule, word);
         }

@@ -16,6 +16,7 @@ mod seccomp;
 mod signal;
 mod socket;
 mod streams;
+mod time;
 mod walk;
 
 pub use bpf::{attach_device_program, load_device_program};
@@ -54,6 +55,7 @@ pub mod fs {
 /// The same for what concerns processes, terminals and time.
 pub mod task {
     pub use super::streams::{ensure_streams, stderr, stdin, stdout};
+    pub use super::time::{ClockId, clock_gettime, milliseconds, now_ms};
     pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
     pub use rustix::process::ioctl_tiocsctty;
     pub use rustix::process::{
@@ -69,16 +71,4 @@ pub mod task {
         CapabilitySet, UnshareFlags, clear_ambient_capability_set, configure_capability_in_ambient_set, move_into_link_name_space,
         remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
     };
-    pub use rustix::time::{ClockId, clock_gettime};
-
-    /// A span of that many milliseconds.
-    pub fn milliseconds(count: u64) -> Timespec {
-        Timespec { tv_sec: (count / 1000) as i64, tv_nsec: (count % 1000 * 1_000_000) as _ }
-    }
-
-    /// Milliseconds of a clock that never goes back.
-    pub fn now_ms() -> u64 {
-        let now = clock_gettime(ClockId::Monotonic);
-        now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
-    }
 }

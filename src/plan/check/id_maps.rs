@@ -19,7 +19,7 @@ pub(super) fn check(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Rep
     presence(&linux.gid_mappings, gid, namespaces, &at.key("gidMappings"), report);
 }
 
-fn presence(mappings: &Mappings<'_>, missing: &'static Rule, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
+fn presence(mappings: &Mappings<'_>, missing: Rule, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
     if namespaces.is_new(Namespace::User) {
         if mappings.is_empty() {
             report.say(at, missing);

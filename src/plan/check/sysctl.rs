@@ -29,7 +29,7 @@ pub(super) fn check(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Rep
     }
 }
 
-fn broken(name: &Dotted<'_>, namespaces: &Namespaces) -> Option<&'static Rule> {
+fn broken(name: &Dotted<'_>, namespaces: &Namespaces) -> Option<Rule> {
     let has = |kind| namespaces.has(kind);
     if !name.is_path() {
         return Some(error!("", "sysctl \"{}\" is not a valid name"));
