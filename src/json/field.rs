@@ -1,6 +1,6 @@
 //! What a type must offer to be read from JSON: a slot. Objects get theirs by one [`object!`](crate::json::object) line per field.
 
-use crate::mem::{Arena, Full, Keys, List};
+use crate::mem::{Arena, Full, Keys, List, Names};
 
 /// Where one JSON value goes.
 pub enum Slot<'s, 'a> {
@@ -36,17 +36,18 @@ pub trait Field<'a> {
 /// An object with known fields.
 pub trait Object<'a> {
     /// The keys, at most 64.
-    fn names(&self) -> &'static [&'static str];
+    fn names(&self) -> Names;
 
-    /// The field whose key is `names()[index]`.
+    /// The field whose key has that index among the names. `None`: there are no more.
     fn field(&mut self, index: usize) -> Option<&mut dyn Field<'a>>;
 }
 
 /// Makes every field of an object absent.
 pub fn clear<'a>(object: &mut dyn Object<'a>) {
-    for index in 0..object.names().len() {
-        if let Some(field) = object.field(index) {
-            field.clear();
+    for index in 0.. {
+        match object.field(index) {
+            Some(field) => field.clear(),
+            None => return,
         }
     }
 }
@@ -165,10 +166,9 @@ macro_rules! object {
         }
 
         impl<'a> $crate::json::Object<'a> for $name $(<$life>)? {
-            fn names(&self) -> &'static [&'static str] {
-                const NAMES: &[&str] = &[$($key),*];
-                const { assert!(NAMES.len() <= 64) };
-                NAMES
+            fn names(&self) -> $crate::mem::Names {
+                const { assert!([$($key),*].len() <= 64) };
+                $crate::mem::names![$($key),*]
             }
 
             fn field(&mut self, index: usize) -> Option<&mut dyn $crate::json::Field<'a>> {

@@ -204,7 +204,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a, dyn Object<'a> + '_> {
         let (mut seen, mut last) = (0u64, None);
         while let Some((at, key)) = next_key(&mut map, reader, last)? {
             last = Some(at);
-            let index = to.names().iter().position(|name| *name == key);
+            let index = to.names().position(key);
             let Some((index, field)) = index.and_then(|index| Some((index, to.field(index)?))) else {
                 reader.notes.add(Oddity::Unknown, at);
                 map.next_value::<IgnoredAny>()?;

@@ -2,11 +2,13 @@
 
 use linux_raw_sys::general;
 
+use crate::mem::{Names, names};
+
 /// Lists the names so that a name's index is its number, and lets the compiler check that.
 macro_rules! in_order {
     ($($name:ident)*) => {
         /// Every capability of Linux 5.9 and later; the index is the number (capabilities(7)).
-        pub const CAPABILITIES: &[&str] = &[$(stringify!($name)),*];
+        pub const CAPABILITIES: Names = names![$(stringify!($name)),*];
 
         const _: () = {
             let numbers = [$(general::$name),*];
@@ -30,7 +32,7 @@ in_order! {
 
 /// The number of the capability with exactly this name, such as `CAP_CHOWN`.
 pub fn capability(name: &str) -> Option<u8> {
-    CAPABILITIES.iter().position(|known| *known == name).map(|index| index as u8)
+    CAPABILITIES.position(name).map(|index| index as u8)
 }
 
 #[cfg(test)]
@@ -39,7 +41,7 @@ mod tests {
 
     #[test]
     fn all_capabilities_of_the_kernel_headers_are_known() {
-        assert_eq!(CAPABILITIES.len(), general::CAP_LAST_CAP as usize + 1);
+        assert_eq!(CAPABILITIES.iter().count(), general::CAP_LAST_CAP as usize + 1);
         assert_eq!(capability("CAP_CHOWN"), Some(0));
         assert_eq!(capability("CAP_CHECKPOINT_RESTORE"), Some(40));
     }

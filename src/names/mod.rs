@@ -2,12 +2,21 @@
 //!
 //! The numbers come from linux-raw-sys, because several of them differ between instruction sets.
 
-/// Rows of (name, number) from constants that bear the name.
+/// A [`Table`] of constants that bear the name.
 macro_rules! constants {
     ($from:ident: $($name:ident)*) => {
-        &[$((stringify!($name), $from::$name as u32)),*]
+        Table { names: $crate::mem::names![$(stringify!($name)),*], numbers: &[$($from::$name as u32),*] }
     };
 }
+
+/// A [`Table`] of names and what they stand for.
+macro_rules! table {
+    ($($name:literal => $number:expr),* $(,)?) => {
+        Table { names: $crate::mem::names![$($name),*], numbers: &[$($number),*] }
+    };
+}
+
+use crate::mem::Names;
 
 mod capabilities;
 mod devices;
@@ -31,10 +40,23 @@ pub use scheduling::{
 pub use seccomp::{SECCOMP_ACTIONS, SECCOMP_ARCHITECTURES, SECCOMP_FLAGS, SECCOMP_OPERATORS};
 pub use signals::{signal, signal_name};
 
-/// A name and the kernel's number for it.
-pub type Row = (&'static str, u32);
+/// Names, and what each stands for: the kernel's number.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<T: 'static = u32> {
+    /// The names.
+    pub names: Names,
+    numbers: &'static [T],
+}
 
-/// The number that stands beside `name`.
-fn find(table: &[Row], name: &str) -> Option<u32> {
-    table.iter().find(|row| row.0 == name).map(|row| row.1)
+impl<T: Copy> Table<T> {
+    /// What `name` stands for.
+    fn find(&self, name: &str) -> Option<T> {
+        self.numbers.get(self.names.position(name)?).copied()
+    }
+
+    /// Each name with its number.
+    #[cfg(test)]
+    fn rows(&self) -> Vec<(&'static str, T)> {
+        self.names.iter().zip(self.numbers.iter().copied()).collect()
+    }
 }

@@ -2,6 +2,7 @@
 
 use linux_raw_sys::general as k;
 
+use super::Table;
 use Does::{Clear, IdMap, Propagate, RecursiveClear, RecursiveSet, Set, TmpCopyUp};
 
 /// What one option of `mounts[].options` asks for. Options are applied in the order in which they are written.
@@ -35,21 +36,21 @@ pub enum MountOption {
 
 /// What the option of this name asks for. `None`: it is data for the file system.
 pub fn mount_option(name: &str) -> Option<MountOption> {
-    let row = OPTIONS.iter().find(|row| row.0 == name)?;
-    Some(match row.1 {
-        Set => MountOption::Flag { set: row.2, clear: 0 },
-        Clear => MountOption::Flag { set: 0, clear: row.2 },
-        Propagate => MountOption::Propagation(row.2),
-        RecursiveSet => MountOption::Recursive { set: u64::from(row.2), clear: times(row.2) },
-        RecursiveClear => MountOption::Recursive { set: 0, clear: u64::from(row.2) },
+    let (does, bits) = OPTIONS.find(name)?;
+    Some(match does {
+        Set => MountOption::Flag { set: bits, clear: 0 },
+        Clear => MountOption::Flag { set: 0, clear: bits },
+        Propagate => MountOption::Propagation(bits),
+        RecursiveSet => MountOption::Recursive { set: u64::from(bits), clear: times(bits) },
+        RecursiveClear => MountOption::Recursive { set: 0, clear: u64::from(bits) },
         TmpCopyUp => MountOption::TmpCopyUp,
-        IdMap => MountOption::IdMap { recursive: row.2 != 0 },
+        IdMap => MountOption::IdMap { recursive: bits != 0 },
     })
 }
 
 /// The names of all options, sorted.
 pub fn mount_options() -> impl Iterator<Item = &'static str> {
-    OPTIONS.iter().map(|row| row.0)
+    OPTIONS.names.iter()
 }
 
 /// The access time attributes are one choice of three in several bits: the kernel wants all of the bits cleared to set one,
@@ -73,71 +74,71 @@ enum Does {
 
 /// Name, meaning, bits; sorted by name.
 #[rustfmt::skip]
-const OPTIONS: &[(&str, Does, u32)] = &[
-    ("async", Clear, k::MS_SYNCHRONOUS),
-    ("atime", Clear, k::MS_NOATIME),
-    ("bind", Set, k::MS_BIND),
-    ("defaults", Set, 0),
-    ("dev", Clear, k::MS_NODEV),
-    ("diratime", Clear, k::MS_NODIRATIME),
-    ("dirsync", Set, k::MS_DIRSYNC),
-    ("exec", Clear, k::MS_NOEXEC),
-    ("idmap", IdMap, 0),
-    ("iversion", Set, k::MS_I_VERSION),
-    ("lazytime", Set, k::MS_LAZYTIME),
-    ("loud", Clear, k::MS_SILENT),
-    ("mand", Set, k::MS_MANDLOCK),
-    ("noatime", Set, k::MS_NOATIME),
-    ("nodev", Set, k::MS_NODEV),
-    ("nodiratime", Set, k::MS_NODIRATIME),
-    ("noexec", Set, k::MS_NOEXEC),
-    ("noiversion", Clear, k::MS_I_VERSION),
-    ("nolazytime", Clear, k::MS_LAZYTIME),
-    ("nomand", Clear, k::MS_MANDLOCK),
-    ("norelatime", Clear, k::MS_RELATIME),
-    ("nostrictatime", Clear, k::MS_STRICTATIME),
-    ("nosuid", Set, k::MS_NOSUID),
-    ("nosymfollow", Set, k::MS_NOSYMFOLLOW),
-    ("private", Propagate, k::MS_PRIVATE),
+const OPTIONS: Table<(Does, u32)> = table![
+    "async" => (Clear, k::MS_SYNCHRONOUS),
+    "atime" => (Clear, k::MS_NOATIME),
+    "bind" => (Set, k::MS_BIND),
+    "defaults" => (Set, 0),
+    "dev" => (Clear, k::MS_NODEV),
+    "diratime" => (Clear, k::MS_NODIRATIME),
+    "dirsync" => (Set, k::MS_DIRSYNC),
+    "exec" => (Clear, k::MS_NOEXEC),
+    "idmap" => (IdMap, 0),
+    "iversion" => (Set, k::MS_I_VERSION),
+    "lazytime" => (Set, k::MS_LAZYTIME),
+    "loud" => (Clear, k::MS_SILENT),
+    "mand" => (Set, k::MS_MANDLOCK),
+    "noatime" => (Set, k::MS_NOATIME),
+    "nodev" => (Set, k::MS_NODEV),
+    "nodiratime" => (Set, k::MS_NODIRATIME),
+    "noexec" => (Set, k::MS_NOEXEC),
+    "noiversion" => (Clear, k::MS_I_VERSION),
+    "nolazytime" => (Clear, k::MS_LAZYTIME),
+    "nomand" => (Clear, k::MS_MANDLOCK),
+    "norelatime" => (Clear, k::MS_RELATIME),
+    "nostrictatime" => (Clear, k::MS_STRICTATIME),
+    "nosuid" => (Set, k::MS_NOSUID),
+    "nosymfollow" => (Set, k::MS_NOSYMFOLLOW),
+    "private" => (Propagate, k::MS_PRIVATE),
     // The kernel has no `atime` attribute beside relatime, noatime and strictatime: not noatime is relatime.
-    ("ratime", RecursiveClear, ATIME),
-    ("rbind", Set, k::MS_BIND | k::MS_REC),
-    ("rdev", RecursiveClear, k::MOUNT_ATTR_NODEV),
-    ("rdiratime", RecursiveClear, k::MOUNT_ATTR_NODIRATIME),
-    ("relatime", Set, k::MS_RELATIME),
-    ("remount", Set, k::MS_REMOUNT),
-    ("rexec", RecursiveClear, k::MOUNT_ATTR_NOEXEC),
-    ("ridmap", IdMap, 1),
-    ("rnoatime", RecursiveSet, k::MOUNT_ATTR_NOATIME),
-    ("rnodev", RecursiveSet, k::MOUNT_ATTR_NODEV),
-    ("rnodiratime", RecursiveSet, k::MOUNT_ATTR_NODIRATIME),
-    ("rnoexec", RecursiveSet, k::MOUNT_ATTR_NOEXEC),
+    "ratime" => (RecursiveClear, ATIME),
+    "rbind" => (Set, k::MS_BIND | k::MS_REC),
+    "rdev" => (RecursiveClear, k::MOUNT_ATTR_NODEV),
+    "rdiratime" => (RecursiveClear, k::MOUNT_ATTR_NODIRATIME),
+    "relatime" => (Set, k::MS_RELATIME),
+    "remount" => (Set, k::MS_REMOUNT),
+    "rexec" => (RecursiveClear, k::MOUNT_ATTR_NOEXEC),
+    "ridmap" => (IdMap, 1),
+    "rnoatime" => (RecursiveSet, k::MOUNT_ATTR_NOATIME),
+    "rnodev" => (RecursiveSet, k::MOUNT_ATTR_NODEV),
+    "rnodiratime" => (RecursiveSet, k::MOUNT_ATTR_NODIRATIME),
+    "rnoexec" => (RecursiveSet, k::MOUNT_ATTR_NOEXEC),
     // relatime is 0, there is no bit to clear: known, and without effect.
-    ("rnorelatime", RecursiveClear, k::MOUNT_ATTR_RELATIME),
-    ("rnostrictatime", RecursiveClear, ATIME),
-    ("rnosuid", RecursiveSet, k::MOUNT_ATTR_NOSUID),
-    ("rnosymfollow", RecursiveSet, k::MOUNT_ATTR_NOSYMFOLLOW),
-    ("ro", Set, k::MS_RDONLY),
-    ("rprivate", Propagate, k::MS_PRIVATE | k::MS_REC),
-    ("rrelatime", RecursiveSet, k::MOUNT_ATTR_RELATIME),
-    ("rro", RecursiveSet, k::MOUNT_ATTR_RDONLY),
-    ("rrw", RecursiveClear, k::MOUNT_ATTR_RDONLY),
-    ("rshared", Propagate, k::MS_SHARED | k::MS_REC),
-    ("rslave", Propagate, k::MS_SLAVE | k::MS_REC),
-    ("rstrictatime", RecursiveSet, k::MOUNT_ATTR_STRICTATIME),
-    ("rsuid", RecursiveClear, k::MOUNT_ATTR_NOSUID),
-    ("rsymfollow", RecursiveClear, k::MOUNT_ATTR_NOSYMFOLLOW),
-    ("runbindable", Propagate, k::MS_UNBINDABLE | k::MS_REC),
-    ("rw", Clear, k::MS_RDONLY),
-    ("shared", Propagate, k::MS_SHARED),
-    ("silent", Set, k::MS_SILENT),
-    ("slave", Propagate, k::MS_SLAVE),
-    ("strictatime", Set, k::MS_STRICTATIME),
-    ("suid", Clear, k::MS_NOSUID),
-    ("symfollow", Clear, k::MS_NOSYMFOLLOW),
-    ("sync", Set, k::MS_SYNCHRONOUS),
-    ("tmpcopyup", TmpCopyUp, 0),
-    ("unbindable", Propagate, k::MS_UNBINDABLE),
+    "rnorelatime" => (RecursiveClear, k::MOUNT_ATTR_RELATIME),
+    "rnostrictatime" => (RecursiveClear, ATIME),
+    "rnosuid" => (RecursiveSet, k::MOUNT_ATTR_NOSUID),
+    "rnosymfollow" => (RecursiveSet, k::MOUNT_ATTR_NOSYMFOLLOW),
+    "ro" => (Set, k::MS_RDONLY),
+    "rprivate" => (Propagate, k::MS_PRIVATE | k::MS_REC),
+    "rrelatime" => (RecursiveSet, k::MOUNT_ATTR_RELATIME),
+    "rro" => (RecursiveSet, k::MOUNT_ATTR_RDONLY),
+    "rrw" => (RecursiveClear, k::MOUNT_ATTR_RDONLY),
+    "rshared" => (Propagate, k::MS_SHARED | k::MS_REC),
+    "rslave" => (Propagate, k::MS_SLAVE | k::MS_REC),
+    "rstrictatime" => (RecursiveSet, k::MOUNT_ATTR_STRICTATIME),
+    "rsuid" => (RecursiveClear, k::MOUNT_ATTR_NOSUID),
+    "rsymfollow" => (RecursiveClear, k::MOUNT_ATTR_NOSYMFOLLOW),
+    "runbindable" => (Propagate, k::MS_UNBINDABLE | k::MS_REC),
+    "rw" => (Clear, k::MS_RDONLY),
+    "shared" => (Propagate, k::MS_SHARED),
+    "silent" => (Set, k::MS_SILENT),
+    "slave" => (Propagate, k::MS_SLAVE),
+    "strictatime" => (Set, k::MS_STRICTATIME),
+    "suid" => (Clear, k::MS_NOSUID),
+    "symfollow" => (Clear, k::MS_NOSYMFOLLOW),
+    "sync" => (Set, k::MS_SYNCHRONOUS),
+    "tmpcopyup" => (TmpCopyUp, 0),
+    "unbindable" => (Propagate, k::MS_UNBINDABLE),
 ];
 
 #[cfg(test)]

@@ -2,16 +2,16 @@
 
 use linux_raw_sys::general;
 
-use super::{Row, find};
+use super::Table;
 
-const RLIMITS: &[Row] = constants! { general:
+const RLIMITS: Table = constants! { general:
     RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS RLIMIT_MEMLOCK RLIMIT_MSGQUEUE
     RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING RLIMIT_STACK
 };
 
 /// The number of `process.rlimits[].type`, such as `RLIMIT_NOFILE` (getrlimit(2)).
 pub fn rlimit(name: &str) -> Option<u32> {
-    find(RLIMITS, name)
+    RLIMITS.find(name)
 }
 
 #[cfg(test)]
@@ -20,12 +20,12 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_c_library() {
-        let expected = constants! { libc:
+        let expected: Table = constants! { libc:
             RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS RLIMIT_MEMLOCK RLIMIT_MSGQUEUE
             RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING RLIMIT_STACK
         };
-        assert_eq!(RLIMITS, expected);
-        assert_eq!(RLIMITS.len(), general::RLIM_NLIMITS as usize, "the kernel has as many");
+        assert_eq!(RLIMITS.rows(), expected.rows());
+        assert_eq!(RLIMITS.rows().len(), general::RLIM_NLIMITS as usize, "the kernel has as many");
     }
 
     #[test]

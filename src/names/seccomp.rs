@@ -1,7 +1,9 @@
 //! The words of a seccomp profile, sorted, as `features` lists them, and what they are for the kernel (seccomp(2)).
 
+use crate::mem::{Names, names};
+
 /// `linux.seccomp.defaultAction` and `syscalls[].action`.
-pub const SECCOMP_ACTIONS: &[&str] = &[
+pub const SECCOMP_ACTIONS: Names = names![
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
     "SCMP_ACT_KILL",
@@ -14,11 +16,11 @@ pub const SECCOMP_ACTIONS: &[&str] = &[
 ];
 
 /// `linux.seccomp.syscalls[].args[].op`.
-pub const SECCOMP_OPERATORS: &[&str] =
-    &["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
+pub const SECCOMP_OPERATORS: Names =
+    names!["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
 
 /// `linux.seccomp.architectures[]`.
-pub const SECCOMP_ARCHITECTURES: &[&str] = &[
+pub const SECCOMP_ARCHITECTURES: Names = names![
     "SCMP_ARCH_AARCH64",
     "SCMP_ARCH_ARM",
     "SCMP_ARCH_LOONGARCH64",
@@ -40,8 +42,12 @@ pub const SECCOMP_ARCHITECTURES: &[&str] = &[
 ];
 
 /// `linux.seccomp.flags[]`.
-pub const SECCOMP_FLAGS: &[&str] =
-    &["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
+pub const SECCOMP_FLAGS: Names = names![
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+];
 
 /// SECCOMP_RET_KILL_THREAD: also for what comes by a way of calling that the profile does not name.
 pub const KILL_THREAD: u32 = 0;
@@ -108,8 +114,8 @@ mod tests {
     #[test]
     fn lists_are_sorted_and_as_long_as_those_of_runc() {
         for (list, length) in [(SECCOMP_ACTIONS, 9), (SECCOMP_OPERATORS, 7), (SECCOMP_ARCHITECTURES, 18), (SECCOMP_FLAGS, 4)] {
-            assert!(list.is_sorted());
-            assert_eq!(list.len(), length);
+            assert!(list.iter().is_sorted());
+            assert_eq!(list.iter().count(), length);
         }
     }
 }

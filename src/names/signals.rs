@@ -2,10 +2,10 @@
 
 use linux_raw_sys::general;
 
-use super::Row;
+use super::Table;
 
 /// The classic signals. The numbers differ between instruction sets (signal(7)).
-const SIGNALS: &[Row] = constants! { general:
+const SIGNALS: Table = constants! { general:
     SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
     SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR SIGSYS
 };
@@ -22,12 +22,13 @@ pub fn signal(text: &str) -> Option<i32> {
         return text.parse().ok().filter(|number| *number <= RTMAX);
     }
     let name = after(text, "SIG").unwrap_or(text);
-    SIGNALS.iter().find(|row| row.0[3..].eq_ignore_ascii_case(name)).map(|row| row.1 as i32).or_else(|| real_time(name))
+    let index = SIGNALS.names.iter().position(|known| known[3..].eq_ignore_ascii_case(name));
+    index.map(|index| SIGNALS.numbers[index] as i32).or_else(|| real_time(name))
 }
 
 /// The name of a classic signal, such as `SIGTERM`.
 pub fn signal_name(number: i32) -> Option<&'static str> {
-    SIGNALS.iter().find(|row| row.1 as i32 == number).map(|row| row.0)
+    SIGNALS.names.get(SIGNALS.numbers.iter().position(|known| *known as i32 == number)?)
 }
 
 fn real_time(name: &str) -> Option<i32> {
@@ -60,12 +61,12 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_c_library() {
-        let expected: &[Row] = constants! { libc:
+        let expected: Table = constants! { libc:
             SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
             SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR
             SIGSYS
         };
-        assert_eq!(SIGNALS, expected);
+        assert_eq!(SIGNALS.rows(), expected.rows());
         assert_eq!(RTMAX, libc::SIGRTMAX());
     }
 
@@ -78,11 +79,11 @@ mod tests {
 
     #[test]
     fn every_name_leads_to_its_number_and_back() {
-        for (name, number) in SIGNALS {
-            assert_eq!(signal(name), Some(*number as i32), "{name}");
-            assert_eq!(signal_name(*number as i32), Some(*name));
+        for (name, number) in SIGNALS.rows() {
+            assert_eq!(signal(name), Some(number as i32), "{name}");
+            assert_eq!(signal_name(number as i32), Some(name));
         }
-        assert_eq!(SIGNALS.len(), 31);
+        assert_eq!(SIGNALS.rows().len(), 31);
         assert_eq!(signal_name(0), None);
         assert_eq!(signal_name(RTMIN), None);
     }

@@ -4,7 +4,7 @@
 
 use core::fmt::{self, Write};
 
-use crate::mem::{Arena, List};
+use crate::mem::{Arena, List, Names};
 use crate::spec::{Config, Entry};
 
 mod devices;
@@ -282,8 +282,8 @@ impl Report<'_> {
     }
 
     /// A word that must be one of those that are known. `rule` repeats it.
-    fn known(&mut self, at: &At<'_>, rule: Rule, words: &[&str], word: &str) {
-        if !words.contains(&word) {
+    fn known(&mut self, at: &At<'_>, rule: Rule, words: Names, word: &str) {
+        if !words.contains(word) {
             self.say_of(at, rule, word);
         }
     }

@@ -160,7 +160,7 @@ impl<'a> Bundle<'a> {
         if is_said {
             return Ok(());
         }
-        let index = self.names().iter().position(|name| *name == key && !matches!(key, "id" | "bundle" | "enabled"));
+        let index = self.names().position(key).filter(|_| !matches!(key, "id" | "bundle" | "enabled"));
         let field = index.and_then(|index| self.field(index)).ok_or(Misfit::Unknown)?;
         match field.slot() {
             Slot::Text(to) if !to.is_empty() => {}

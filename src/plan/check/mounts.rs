@@ -1,10 +1,11 @@
 //! `mounts`, and the paths that are masked or made read-only.
 
 use super::{At, Namespaces, Report, TOP, error, id_maps, warning};
+use crate::mem::{Names, names};
 use crate::names::{self, MountOption, Namespace};
 use crate::spec::{Config, Linux, Mount};
 
-const PROPAGATIONS: [&str; 8] = ["private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
+const PROPAGATIONS: Names = names!["private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
 
 pub(super) fn check(config: &Config<'_>, linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
     for (index, mount) in config.mounts.iter().enumerate() {
@@ -107,7 +108,7 @@ pub(super) fn paths(linux: &Linux<'_>, report: &mut Report<'_>) {
     let at = &TOP.key("linux");
     if !linux.rootfs_propagation.is_empty() {
         let rule = error!("rootfsPropagation", "rootfsPropagation={} is not supported");
-        report.known(at, rule, &PROPAGATIONS, linux.rootfs_propagation);
+        report.known(at, rule, PROPAGATIONS, linux.rootfs_propagation);
     }
     report.each_absolute(at, "maskedPaths", &linux.masked_paths);
     report.each_absolute(at, "readonlyPaths", &linux.readonly_paths);

@@ -92,7 +92,7 @@ fn capability_set(list: &List<'_, &str>, at: &At<'_>, key: &str, report: &mut Re
 }
 
 fn first_of(set: u64) -> Option<&'static str> {
-    names::CAPABILITIES.get(set.trailing_zeros() as usize).copied()
+    names::CAPABILITIES.get(set.trailing_zeros() as usize)
 }
 
 fn rlimits(process: &Process<'_>, at: &At<'_>, report: &mut Report<'_>) {

@@ -113,7 +113,7 @@ fn condition<'a>(written: &SyscallArg<'a>) -> core::result::Result<Condition, (&
     if written.index >= ARGUMENTS {
         return Err(("args", "the index is not from 0 to 5"));
     }
-    let (comparison, is_negated) = match SECCOMP_OPERATORS.iter().position(|word| *word == written.op) {
+    let (comparison, is_negated) = match SECCOMP_OPERATORS.position(written.op) {
         Some(0 | 5) => (Comparison::Equal, false),      // EQ, MASKED_EQ
         Some(1) => (Comparison::GreaterOrEqual, false), // GE
         Some(2) => (Comparison::Greater, false),        // GT
