@@ -19,7 +19,7 @@ pub fn run<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, i32> {
     for note in bundle.notes.iter() {
         let _ = writeln!(out, "warning: {note}"); // `finish` knows the errno
     }
-    check::check(&bundle.config, &bundle.arena, &mut |problem| {
+    check::check(bundle.config, &bundle.arena, &mut |problem| {
         let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
         errors += u32::from(problem.severity == Severity::Error);
         let _ = writeln!(out, "{severity}: {problem}");

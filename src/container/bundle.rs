@@ -20,7 +20,7 @@ pub struct Bundle {
     /// config.json itself.
     pub text: &'static [u8],
     /// What it says.
-    pub config: Config<'static>,
+    pub config: &'static Config<'static>,
     /// Memory, bounded by the size of config.json, for what is made of it.
     pub arena: Arena<'static>,
     /// What the reader noticed.

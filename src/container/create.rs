@@ -76,7 +76,7 @@ pub struct Created {
     /// The cgroup's absolute path.
     pub cgroup: Option<&'static CStr>,
     /// For errors of the start.
-    plan: Plan<'static>,
+    plan: &'static mut Plan<'static>,
     /// For hooks that are still to come.
     bundle: Bundle,
 }
@@ -87,7 +87,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let bundle = bundle::open(procfs.as_fd(), request.bundle, arena)?;
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
-    refuse_terminal_mismatch(&plan, request)?;
+    refuse_terminal_mismatch(plan, request)?;
     let console_socket = connect(request.console_socket, "connect to the console socket")?;
     let pidfd_socket = connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;
@@ -127,7 +127,7 @@ fn make_plan<'a>(
     request: &Request<'a, '_>,
     procfs: BorrowedFd<'_>,
     arena: &Arena<'a>,
-) -> Result<'a, (Plan<'static>, Bundle)> {
+) -> Result<'a, (&'static mut Plan<'static>, Bundle)> {
     let memory = &bundle.arena;
     let made = (|| {
         first_problem(&bundle, request.log)?;
@@ -138,8 +138,8 @@ fn make_plan<'a>(
             own_cgroup: facts::own_cgroup(procfs, memory)?,
         };
         let options = Options { id, ..request.options };
-        let plan = plan::build(&bundle.config, &facts, &options, memory)?;
-        tell_of_filter(&bundle.config, &plan, request.log);
+        let plan = plan::build(bundle.config, &facts, &options, memory)?;
+        tell_of_filter(bundle.config, plan, request.log);
         Ok(plan)
     })();
     match made {
@@ -160,7 +160,7 @@ fn tell_of_filter(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
 /// The first error that `check` finds; its warnings go to the log.
 fn first_problem(bundle: &Bundle, log: &Log) -> Result<'static, ()> {
     let mut first = Ok(());
-    plan::check::check(&bundle.config, &bundle.arena, &mut |problem| match problem.severity {
+    plan::check::check(bundle.config, &bundle.arena, &mut |problem| match problem.severity {
         plan::check::Severity::Error if first.is_ok() => {
             let said = bundle.arena.format(format_args!("{problem}"));
             first = Err(said.map_or_else(Error::from, Error::said));
@@ -185,7 +185,7 @@ fn refuse_terminal_mismatch<'a>(plan: &Plan<'_>, request: &Request<'_, '_>) -> R
 struct Work {
     procfs: OwnedFd,
     bundle: Bundle,
-    plan: Plan<'static>,
+    plan: &'static mut Plan<'static>,
     directory: Directory,
     console_socket: Option<OwnedFd>,
     pidfd_socket: Option<OwnedFd>,
@@ -255,7 +255,7 @@ impl Work {
             created,
             uid: task::geteuid().as_raw(),
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
-            hooks: hooks::later(&self.bundle.config),
+            hooks: hooks::later(self.bundle.config),
             annotations: self.bundle.config.annotations,
         })
     }
@@ -286,10 +286,10 @@ impl Work {
 
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
-        let made = start::make_child(&self.plan, self.cgroup.as_ref());
+        let made = start::make_child(self.plan, self.cgroup.as_ref());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
-                plan: &mut self.plan,
+                plan: self.plan,
                 procfs: self.procfs.as_fd(),
                 channel: theirs.as_fd(),
                 start_gate: gate.as_ref().map_or(theirs.as_fd(), AsFd::as_fd),
@@ -341,7 +341,7 @@ impl Work {
                     self.child = Some((pid, pidfd));
                     return Ok(());
                 }
-                (Message::Fault(fault, rest), _) => return Err(words::describe(fault, rest, &self.plan, &self.bundle.arena)),
+                (Message::Fault(fault, rest), _) => return Err(words::describe(fault, rest, self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
         }
@@ -381,7 +381,7 @@ impl Work {
                     self.run_hooks(request)?;
                     answer(channel)?;
                 }
-                Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, &self.plan, &self.bundle.arena)),
+                Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
         }
@@ -481,7 +481,7 @@ impl Created {
                 Ok(()) => return Ok(self.into_started()),
                 Err(error) => keep(&error, arena),
             },
-            Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, &self.plan, &self.bundle.arena), arena),
+            Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, self.plan, &self.bundle.arena), arena),
             Ok(_) => Error::said("the container's first process sent what nobody asked for"),
             Err(_) => Error::said("the container's first process was killed before its start (memory limit too low?)"),
         };

@@ -252,7 +252,7 @@ impl Directory {
         if written.version == 0 || written.version > VERSION {
             return Err(Error::text("state.json", "", "it was written by another version or another runtime"));
         }
-        Ok(Some(written))
+        Ok(Some(*written))
     }
 
     /// Removes the directory and what is in it.

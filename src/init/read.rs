@@ -142,7 +142,7 @@ impl<'a> Reader<'_, '_, 'a> {
             (self.tell)("", format_args!("{path}: version: it must be 1; the file is not used"));
             return Ok(());
         }
-        self.add(&file)
+        self.add(file)
     }
 
     /// What a later file says wins; its lists are added.

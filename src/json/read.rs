@@ -10,13 +10,13 @@ use super::place::Place;
 use super::scan::{DEPTH, Scan};
 use crate::mem::{Arena, Full, Keys};
 
-/// Reads the one value that `text` holds. Its strings are borrowed from the text, its lists live in the arena.
+/// Reads the one value that `text` holds, into the arena. Its strings are borrowed from the text.
 ///
 /// Unknown fields are ignored, `null` means absent, and the last of several keys of the same name counts.
 /// Takes time linear in the size of the text.
-pub fn read<'a, T: Field<'a> + Default>(text: &'a [u8], arena: &Arena<'a>) -> Result<(T, Notes<'a>), Error<'a>> {
-    let mut value = T::default();
-    let notes = fill(text, arena, &mut value)?;
+pub fn read<'a, T: Field<'a> + Default>(text: &'a [u8], arena: &Arena<'a>) -> Result<(&'a T, Notes<'a>), Error<'a>> {
+    let value = arena.put(T::default()).map_err(|_| Error { place: Place::new(text, 0), what: What::Full })?;
+    let notes = fill(text, arena, value)?;
     Ok((value, notes))
 }
 

@@ -36,8 +36,8 @@ object! {
 }
 
 fn with<R>(text: &[u8], check: impl FnOnce(Result<(All<'_>, Notes<'_>), Error<'_>>) -> R) -> R {
-    let mut room = vec![MaybeUninit::uninit(); text.len() * 64 + 64];
-    check(read(text, &Arena::new(&mut room)))
+    let mut room = vec![MaybeUninit::uninit(); text.len() * 64 + 64 + size_of::<All<'_>>()];
+    check(read(text, &Arena::new(&mut room)).map(|(all, notes)| (*all, notes)))
 }
 
 fn reads(text: &str, check: impl FnOnce(All<'_>)) {
@@ -109,8 +109,8 @@ fn escapes_are_decoded_in_strings_and_keys() {
 #[test]
 fn strings_without_escapes_are_borrowed_from_the_text() {
     let text = r#"{"text": "borrowed"}"#;
-    let mut none = [];
-    let (all, _) = read::<All<'_>>(text.as_bytes(), &Arena::new(&mut none)).unwrap();
+    let mut no_more = [MaybeUninit::uninit(); size_of::<All<'_>>() + align_of::<usize>()];
+    let (all, _) = read::<All<'_>>(text.as_bytes(), &Arena::new(&mut no_more)).unwrap();
     assert!(text.as_bytes().as_ptr_range().contains(&all.text.as_ptr()));
 }
 
@@ -277,7 +277,7 @@ fn sixty_four_levels_are_read_and_one_more_is_refused() {
 #[test]
 fn a_full_arena_is_an_error_and_not_a_wrong_value() {
     let text = br#"{"inners": [{}, {}, {}]}"#;
-    let mut room = vec![MaybeUninit::uninit(); 2 * List::<Inner<'_>>::NODE_BYTES + align_of::<usize>()];
+    let mut room = vec![MaybeUninit::uninit(); size_of::<All<'_>>() + 2 * List::<Inner<'_>>::NODE_BYTES + align_of::<usize>()];
     let error = read::<All<'_>>(text, &Arena::new(&mut room)).unwrap_err();
     assert_eq!(error.what, What::Full);
     assert!(error.to_string().starts_with("inners["), "{error}");

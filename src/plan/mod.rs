@@ -91,13 +91,13 @@ pub struct Setting<'a> {
 }
 
 /// Makes the plan. Errors: the first problem that [`check::check`] finds, or a field that this version does not honour yet.
-pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Plan<'a>> {
+pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a mut Plan<'a>> {
     unbuilt::refuse(config, arena)?;
     let linux = &config.linux;
     let namespaces = namespaces::build(linux.as_ref(), arena)?;
     let mounts = mounts::build(config, facts, &namespaces, arena)?;
     let keyring = if options.no_new_keyring { None } else { Some(arena.c_str(&[b"_ses.", options.id.as_bytes()])?) };
-    Ok(Plan {
+    Ok(arena.put(Plan {
         id: options.id,
         cgroup: cgroup::build(linux.as_ref(), facts, options, arena)?,
         keyring,
@@ -116,7 +116,7 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         process: process::build(config, options, arena)?,
         namespaces,
         mounts,
-    })
+    })?)
 }
 
 /// The specification's and runc's rule for ids: letters, digits, `_`, `+`, `.`, `-`; not `.` nor `..`.

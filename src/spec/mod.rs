@@ -54,8 +54,8 @@ pub const fn arena_bytes(length: usize) -> usize {
     length.saturating_mul(BYTES_PER_BYTE).saturating_add(ARENA_START)
 }
 
-/// Room for the alignment of the first value.
-const ARENA_START: usize = 64;
+/// Room for the object itself, and for its alignment.
+const ARENA_START: usize = 64 + size_of::<Config<'_>>();
 
 /// The dearest byte of text: an element of a list is at least `{},` or `"",` or `0,`; an entry of a map `"a":{},`, where
 /// entries are copied once more if a key is repeated. Text with escapes is written out anew, byte for byte at most.

@@ -11,7 +11,7 @@ const AS_READ: &str = include_str!("../../tests/configs/every-field.txt");
 
 fn with<R>(text: &str, room: usize, check: impl FnOnce(Result<(Config<'_>, json::Notes<'_>), json::Error<'_>>) -> R) -> R {
     let mut room = vec![MaybeUninit::uninit(); room];
-    check(json::read(text.as_bytes(), &Arena::new(&mut room)))
+    check(json::read(text.as_bytes(), &Arena::new(&mut room)).map(|(config, notes)| (*config, notes)))
 }
 
 fn fits(text: &str) {

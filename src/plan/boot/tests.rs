@@ -19,7 +19,7 @@ fn boot(found: &[(&'static str, &'static str, Annotated)], file: &'static str, l
     let arena = Arena::over(room);
     let mut input = Input {
         found: List::default(),
-        file: json::read(file.as_bytes(), &arena).unwrap().0,
+        file: *json::read(file.as_bytes(), &arena).unwrap().0,
         line: KernelLine::read(line),
         disabled: List::default(),
     };

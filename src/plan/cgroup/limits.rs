@@ -207,7 +207,7 @@ mod tests {
         let arena = Arena::new(&mut room);
         let text = arena.format(format_args!("{resources}")).unwrap();
         let (resources, _) = crate::json::read::<Resources<'_>>(text.as_bytes(), &arena).unwrap();
-        let limits = limits(&resources, &arena).unwrap();
+        let limits = limits(resources, &arena).unwrap();
         limits.iter().map(|limit| format!("{} {} {:?}", limit.setting.file.to_str().unwrap(), limit.setting.value, limit.rule)).collect()
     }
 

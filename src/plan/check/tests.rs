@@ -20,7 +20,7 @@ fn problems(text: &str) -> Vec<String> {
         Err(error) => vec![format!("error: {error}")],
         Ok((config, notes)) => {
             let mut found: Vec<_> = notes.iter().map(|note| format!("warning: {note}")).collect();
-            check(&config, &arena, &mut |problem| {
+            check(config, &arena, &mut |problem| {
                 let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
                 found.push(format!("{severity}: {problem}"));
             });
@@ -110,7 +110,7 @@ fn good_configs_have_no_problems() {
 fn escapes_of_go_and_python_are_what_the_program_gets() {
     let read = |text: &'static str, check: fn(&Config<'_>)| {
         let mut room = vec![MaybeUninit::uninit(); spec::arena_bytes(text.len())];
-        check(&json::read::<Config<'_>>(text.as_bytes(), &Arena::new(&mut room)).unwrap().0);
+        check(json::read::<Config<'_>>(text.as_bytes(), &Arena::new(&mut room)).unwrap().0);
     };
     read(include_str!("../../../tests/configs/good/docker.json"), |config| {
         let script = config.process.unwrap().args.get(2).copied();

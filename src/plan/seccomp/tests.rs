@@ -48,7 +48,7 @@ fn with(profile: &str, family: &Family, check: impl FnOnce(Result<'_, &[u64]>)) 
     let mut room = vec![MaybeUninit::uninit(); 4 << 20];
     let arena = Arena::new(&mut room);
     let (profile, _) = json::read::<spec::Seccomp<'_>>(profile.as_bytes(), &arena).unwrap();
-    check(compile_for(&profile, family, &arena));
+    check(compile_for(profile, family, &arena));
 }
 
 /// What a profile says to calls of (architecture, number, first argument).
