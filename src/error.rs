@@ -237,11 +237,15 @@ pub enum Note {
     HookStatus,
     HookSignal,
     HookTimeout,
+    AttachLabelled,
+    RecursiveAttributes,
+    CopyUp,
+    IdMap,
 }
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    pub const ALL: [(Note, &str); 21] = [
+    pub const ALL: [(Note, &str); 25] = [
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -266,6 +270,10 @@ impl Note {
         (Note::HookStatus, "exit status"),
         (Note::HookSignal, "signal:"),
         (Note::HookTimeout, "hook ran past specified timeout"),
+        (Note::AttachLabelled, "attach it with linux.mountLabel (is SELinux on?)"),
+        (Note::RecursiveAttributes, "change the attributes of it and all below it (Linux 5.12)"),
+        (Note::CopyUp, "tmpcopyup"),
+        (Note::IdMap, "map the owners of its files (Linux 5.12, and a file system that can)"),
     ];
 
     /// What was not possible, as it stands in an error.

@@ -17,7 +17,7 @@ const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", false
 const APPARMOR: bool = false;
 const SELINUX: bool = false;
 const INTEL_RDT: bool = false;
-const IDMAP: bool = false;
+const IDMAP: bool = true;
 const NET_DEVICES: bool = false;
 
 /// The memory policies that are set.
@@ -174,7 +174,7 @@ mod tests {
         }},
         "mountExtensions": {{
             "idmap": {{
-                "enabled": false
+                "enabled": true
             }}
         }},
         "netDevices": {{

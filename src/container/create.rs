@@ -8,6 +8,7 @@ use core::fmt::Write;
 use linux_raw_sys::general::CLONE_NEWPID;
 
 use super::bundle::{self, Bundle};
+use super::errands::Errand;
 use super::foreground::Running;
 use super::hooks::{self, Inherited, Moment};
 use super::start;
@@ -323,7 +324,7 @@ impl Work {
         if how.is_staged {
             return self.await_first_process(ours);
         }
-        if self.plan.namespaces.uid_map.is_empty() { Ok(()) } else { self.set_up_namespaces(pid, ours) }
+        if self.plan.namespaces.uid_map.is_empty() { Ok(()) } else { self.errand(ours).set_up_namespaces() }
     }
 
     /// The process in between makes the namespaces, with our help, and says who was born in them.
@@ -331,7 +332,7 @@ impl Work {
         let mut room = [0; sync::MOST_BYTES];
         loop {
             match (receive(channel, &mut room)?, &self.child) {
-                (Message::Maps, Some((pid, _))) => self.set_up_namespaces(*pid, channel)?,
+                (Message::Maps, _) => self.errand(channel).set_up_namespaces()?,
                 (Message::Child(pid), Some((between, pidfd))) => {
                     let _ = match pidfd {
                         Some(pidfd) => sys::wait_pidfd(pidfd.as_fd()),
@@ -356,19 +357,6 @@ impl Work {
         sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
     }
 
-    /// user_namespaces(7): the parent writes the maps, since the child has no rights outside yet. The same for the clocks of a time namespace.
-    fn set_up_namespaces(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
-        let namespaces = &self.plan.namespaces;
-        let files = [("uid_map", namespaces.uid_map), ("gid_map", namespaces.gid_map), ("timens_offsets", namespaces.time_offsets)];
-        for (name, text) in files.into_iter().filter(|(_, text)| !text.is_empty()) {
-            let path = self.bundle.arena.format_c(format_args!("{}/{name}", pid.as_raw_nonzero()))?;
-            let written = fs::openat(&self.procfs, path, fs::OFlags::WRONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())
-                .and_then(|file| fs::write(&file, text.as_bytes()));
-            written.map_err(Error::at("write", path))?;
-        }
-        sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
-    }
-
     /// Waits until the child has done everything; meanwhile does what it asks for, and takes the terminal's master from it.
     fn await_ready(&self, channel: &OwnedFd, request: &Request<'_, '_>) -> Result<'static, Option<OwnedFd>> {
         let mut master = None;
@@ -381,6 +369,7 @@ impl Work {
                     self.run_hooks(request)?;
                     answer(channel)?;
                 }
+                Message::Source(index) => self.errand(channel).send_source(index)?,
                 Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
@@ -399,6 +388,11 @@ impl Work {
             hooks::run(&list, moment, self.plan.id, &self.bundle, request.inherited())?;
         }
         Ok(())
+    }
+
+    fn errand<'c>(&'c self, channel: &'c OwnedFd) -> Errand<'c> {
+        let pid = self.child.as_ref().map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
+        Errand { procfs: self.procfs.as_fd(), plan: self.plan, arena: &self.bundle.arena, pid, channel: channel.as_fd() }
     }
 
     /// Why the child ended without a word.
@@ -444,6 +438,8 @@ enum Message<'m> {
     Child(task::Pid),
     Hooks,
     Fault(Fault, &'m [u8]),
+    /// The source of the mount of this index is wanted.
+    Source(u16),
     End,
 }
 
@@ -459,6 +455,7 @@ fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> R
         sync::REQUEST_HOOKS => Message::Hooks,
         sync::FAULT => sync::read_fault(rest).map_or(Message::End, |(fault, came_along)| Message::Fault(fault, came_along)),
         sync::MAPS => Message::Maps,
+        sync::SOURCE => rest.first_chunk().map_or(Message::End, |index| Message::Source(u16::from_ne_bytes(*index))),
         sync::CHILD => {
             let pid = rest.first_chunk().and_then(|pid| task::Pid::from_raw(i32::from_ne_bytes(*pid)));
             pid.map_or(Message::End, Message::Child)

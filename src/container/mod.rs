@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod create;
 pub mod delete;
+mod errands;
 pub mod facts;
 pub mod foreground;
 pub mod hooks;

@@ -103,7 +103,7 @@ fn mount<'a>(index: usize, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a
     let Some(mount) = plan.mounts.get(index) else { return Ok("") };
     let destination = text(mount.destination);
     let source = match mount.source {
-        Source::Bind { path, .. } => text(path),
+        Source::Bind(bind) => text(bind.path),
         _ => mount.written_source,
     };
     Ok(arena.format(format_args!("mounts[{index}] \"{source}\" to rootfs at \"{destination}\""))?)

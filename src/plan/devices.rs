@@ -61,7 +61,7 @@ pub(super) fn build<'a>(
 ) -> Result<'a, Devices<'a>> {
     let is_bound = |mount: &Mount<'_>| {
         let on_dev = mount.destination.to_str().is_ok_and(|path| mounts::is_path(path, "/dev"));
-        on_dev && matches!(mount.source, Source::Bind { .. })
+        on_dev && matches!(mount.source, Source::Bind(_))
     };
     let mut devices = Devices { fills_dev: !mounts.iter().any(is_bound), nodes: List::default(), binds_nodes: namespaces.maps_ids() };
     let written = config.linux.as_ref().map(|linux| linux.devices).unwrap_or_default();

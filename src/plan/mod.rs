@@ -95,11 +95,12 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
     unbuilt::refuse(config, arena)?;
     let linux = &config.linux;
     let namespaces = namespaces::build(linux.as_ref(), arena)?;
-    let mounts = mounts::build(config, facts, &namespaces, arena)?;
+    let cgroup = cgroup::build(linux.as_ref(), facts, options, arena)?;
+    let mounts = mounts::build(config, facts, &namespaces, cgroup.as_ref(), arena)?;
     let keyring = if options.no_new_keyring { None } else { Some(arena.c_str(&[b"_ses.", options.id.as_bytes()])?) };
     Ok(arena.put(Plan {
         id: options.id,
-        cgroup: cgroup::build(linux.as_ref(), facts, options, arena)?,
+        cgroup,
         keyring,
         root: mounts::root(config, facts, options, arena)?,
         devices: devices::build(config, &mounts, &namespaces, arena)?,

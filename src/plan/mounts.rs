@@ -5,8 +5,8 @@ use core::ffi::CStr;
 use linux_raw_sys::general as c;
 use linux_raw_sys::general::{CLONE_NEWCGROUP, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE};
 
-use super::namespaces::Namespaces;
-use super::{Facts, Options, c_str};
+use super::namespaces::{self, Namespaces};
+use super::{Facts, Options, c_str, cgroup};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::names::{self, MountOption};
@@ -48,41 +48,10 @@ pub struct Mount<'a> {
 /// What is mounted.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// A file system of this kind.
-    FileSystem {
-        /// Its name in filesystems(5).
-        kind: &'a CStr,
-        /// The device or whatever name it goes by.
-        device: &'a CStr,
-        /// MS_*.
-        flags: u32,
-        /// The file system's own options, comma separated.
-        data: &'a CStr,
-        /// Whether the destination must be a real directory, reached without symbolic links (proc, sysfs; CVE-2019-19921, CVE-2023-27561).
-        on_real_directory: bool,
-        /// Whether the new root takes over the mode of the directory it covers.
-        takes_mode: bool,
-    },
-    /// A file or directory of the host.
-    Bind {
-        /// Its path on the host.
-        path: &'a CStr,
-        /// With the mounts below it.
-        is_recursive: bool,
-        /// MOUNT_ATTR_* of the new mount, as they were named.
-        attributes: Attributes,
-        /// MOUNT_ATTR_* that are cleared too, unless a user namespace has locked them.
-        cleared_if_unlocked: u64,
-        /// Whether the source must itself be a procfs.
-        only_procfs: bool,
-    },
-    /// The container's view of cgroup v2 from outside a cgroup namespace: the host's mount, bound.
-    Cgroup {
-        /// Where cgroup v2 is mounted on the host.
-        path: &'a CStr,
-        /// MOUNT_ATTR_* of the new mount.
-        attributes: Attributes,
-    },
+    /// A new file system.
+    FileSystem(FileSystem<'a>),
+    /// A file or directory of the host, or the host's cgroups: they are the container's view from outside a cgroup namespace.
+    Bind(Bind<'a>),
     /// Another set of attributes for what is mounted there already.
     Remount {
         /// MS_*.
@@ -90,6 +59,61 @@ pub enum Source<'a> {
         /// The file system's own options.
         data: &'a CStr,
     },
+}
+
+/// A new file system.
+#[derive(Clone, Copy, Debug)]
+pub struct FileSystem<'a> {
+    /// Its name in filesystems(5).
+    pub kind: &'a CStr,
+    /// The device or whatever name it goes by.
+    pub device: &'a CStr,
+    /// MS_*.
+    pub flags: u32,
+    /// The file system's own options, comma separated.
+    pub data: &'a CStr,
+    /// Whether the destination must be a real directory, reached without symbolic links (proc, sysfs; CVE-2019-19921, CVE-2023-27561).
+    pub on_real_directory: bool,
+    /// Whether the new root takes over the mode of the directory it covers, if there is one.
+    pub takes_mode: bool,
+    /// Whether it is filled with what it covers.
+    pub copies_up: bool,
+    /// Whether the options hold the SELinux context.
+    pub has_context: bool,
+    /// The SELinux context that the new root gets afterwards.
+    pub label: Option<&'a CStr>,
+    /// What is bound where the container's namespaces give no right to a new one: the host's.
+    pub fallback: Option<Bind<'a>>,
+}
+
+/// A file or directory, bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Bind<'a> {
+    /// Its path on the host.
+    pub path: &'a CStr,
+    /// With the mounts below it.
+    pub is_recursive: bool,
+    /// MOUNT_ATTR_* of the new mount, as they were named.
+    pub attributes: Attributes,
+    /// MOUNT_ATTR_* that are cleared too, unless a user namespace has locked them.
+    pub cleared_if_unlocked: u64,
+    /// Whether the attributes are those of the mounts below it, too.
+    pub covers_all: bool,
+    /// Whether the source must itself be a procfs.
+    pub only_procfs: bool,
+    /// Whose ids the owners of the files become.
+    pub id_map: Option<IdMap<'a>>,
+}
+
+/// An id-mapped mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdMap<'a> {
+    /// What a user namespace with this mapping has in its uid_map; empty for that of the container's own.
+    pub uid_map: &'a str,
+    /// The same for gid_map.
+    pub gid_map: &'a str,
+    /// With the mounts below it.
+    pub is_recursive: bool,
 }
 
 pub(super) fn root<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Root<'a>> {
@@ -106,12 +130,20 @@ pub(super) fn build<'a>(
     config: &Config<'a>,
     facts: &Facts<'a>,
     namespaces: &Namespaces<'a>,
+    cgroup: Option<&cgroup::Cgroup<'a>>,
     arena: &Arena<'a>,
 ) -> Result<'a, List<'a, Mount<'a>>> {
     let mut mounts = List::default();
-    for (index, mount) in config.mounts.iter().enumerate() {
-        let read = Written::read(mount, index, arena)?;
-        mounts.push(arena, read.into_mount(mount, facts, namespaces, arena)?)?;
+    let root = config.root.as_ref().map_or("", |root| root.path);
+    let label = config.linux.as_ref().map_or("", |linux| linux.mount_label);
+    let cgroup = match cgroup {
+        Some(cgroup) => Some(arena.c_str(&[cgroup.mount.to_bytes(), cgroup.path.as_bytes()])?),
+        None => None,
+    };
+    let place = Place { facts, namespaces, root: absolute(facts.bundle, root, arena)?, label, cgroup };
+    for mount in &config.mounts {
+        let read = Written::read(mount, arena)?;
+        mounts.push(arena, read.into_mount(mount, &place, arena)?)?;
     }
     Ok(mounts)
 }
@@ -120,6 +152,16 @@ pub(super) fn build<'a>(
 fn absolute<'a>(bundle: &'a str, path: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
     let path_c = c_str(path, arena)?;
     if path.starts_with('/') { Ok(path_c) } else { Ok(arena.c_str(&[bundle.as_bytes(), b"/", path.as_bytes()])?) }
+}
+
+/// What all mounts have in common.
+struct Place<'p, 'a> {
+    facts: &'p Facts<'a>,
+    namespaces: &'p Namespaces<'a>,
+    root: &'a CStr,
+    label: &'a str,
+    /// The container's cgroup on the host.
+    cgroup: Option<&'a CStr>,
 }
 
 /// The options of one mount, sorted out.
@@ -132,11 +174,15 @@ struct Written<'a> {
     propagation: List<'a, u32>,
     data: &'a str,
     has_mode: bool,
+    copies_up: bool,
+    /// `idmap` or `ridmap`, or mappings.
+    id_map: Option<IdMap<'a>>,
 }
 
 impl<'a> Written<'a> {
-    fn read(mount: &spec::Mount<'a>, index: usize, arena: &Arena<'a>) -> Result<'a, Self> {
+    fn read(mount: &spec::Mount<'a>, arena: &Arena<'a>) -> Result<'a, Self> {
         let mut read = Written::default();
+        let mut is_id_mapped = None;
         let mut data = List::default();
         for option in &mount.options {
             match names::mount_option(option) {
@@ -149,41 +195,37 @@ impl<'a> Written<'a> {
                     read.recursive.set = read.recursive.set & !clear | set;
                     read.recursive.clear = read.recursive.clear & !set | clear;
                 }
-                Some(MountOption::TmpCopyUp) => return Err(not_yet(index, "tmpcopyup", arena)?),
-                Some(MountOption::IdMap { .. }) => return Err(not_yet(index, "idmap", arena)?),
+                Some(MountOption::TmpCopyUp) => read.copies_up = true,
+                Some(MountOption::IdMap { recursive }) => is_id_mapped = Some(recursive),
                 None => data.push(arena, *option)?,
             }
         }
         read.has_mode = data.iter().any(|option| option.starts_with("mode="));
         read.data = arena.format(format_args!("{}", Commas(data)))?;
-        if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-            return Err(not_yet(index, "uidMappings", arena)?);
+        if is_id_mapped.is_some() || !mount.uid_mappings.is_empty() {
+            read.id_map = Some(IdMap {
+                uid_map: namespaces::map(&mount.uid_mappings, arena)?,
+                gid_map: namespaces::map(&mount.gid_mappings, arena)?,
+                is_recursive: is_id_mapped.unwrap_or(false),
+            });
         }
         Ok(read)
     }
 
-    fn into_mount(
-        self,
-        mount: &spec::Mount<'a>,
-        facts: &Facts<'a>,
-        namespaces: &Namespaces<'a>,
-        arena: &Arena<'a>,
-    ) -> Result<'a, Mount<'a>> {
-        let destination = if mount.destination.starts_with('/') {
-            c_str(mount.destination, arena)?
-        } else {
-            arena.c_str(&[b"/", mount.destination.as_bytes()])?
-        };
+    fn into_mount(self, mount: &spec::Mount<'a>, place: &Place<'_, 'a>, arena: &Arena<'a>) -> Result<'a, Mount<'a>> {
+        let written = inside_root(mount.destination, place.root.to_str().unwrap_or_default());
+        let destination = c_str(written, arena)?;
+        let destination = if written.starts_with('/') { destination } else { arena.c_str(&[b"/", written.as_bytes()])? };
         let is_bind = self.flags & MS_BIND != 0 || mount.kind == "bind";
         // A tmpfs, and whatever is on /dev, still gets mount points and nodes of ours; runc does the same.
-        let readonly_at_last = !is_bind && self.flags & MS_RDONLY != 0 && (mount.kind == "tmpfs" || is_path(mount.destination, "/dev"));
+        let readonly_at_last = !is_bind && self.flags & MS_RDONLY != 0 && (mount.kind == "tmpfs" || is_path(written, "/dev"));
         Ok(Mount {
             destination,
-            source: self.source(mount, is_bind, readonly_at_last, facts, namespaces, arena)?,
+            source: self.source(mount, written, is_bind, readonly_at_last, place, arena)?,
             written_source: mount.source,
             recursive: self.recursive,
             propagation: self.propagation,
-            may_cover_proc: may_cover_proc(mount.destination),
+            may_cover_proc: may_cover_proc(written),
             readonly_at_last,
         })
     }
@@ -191,10 +233,10 @@ impl<'a> Written<'a> {
     fn source(
         &self,
         mount: &spec::Mount<'a>,
+        destination: &'a str,
         is_bind: bool,
         readonly_at_last: bool,
-        facts: &Facts<'a>,
-        namespaces: &Namespaces<'a>,
+        place: &Place<'_, 'a>,
         arena: &Arena<'a>,
     ) -> Result<'a, Source<'a>> {
         let flags = if readonly_at_last { self.flags & !MS_RDONLY } else { self.flags };
@@ -203,39 +245,60 @@ impl<'a> Written<'a> {
             return Ok(Source::Remount { flags: self.flags, data });
         }
         if is_bind {
-            let path = absolute(facts.bundle, mount.source, arena)?;
-            let only_procfs = is_path(mount.destination, "/proc");
-            return Ok(Source::Bind {
-                path,
-                is_recursive: self.flags & MS_REC != 0,
-                attributes: self.attributes(),
-                cleared_if_unlocked: self.cleared_if_unlocked(),
-                only_procfs,
-            });
+            let path = absolute(place.facts.bundle, mount.source, arena)?;
+            return Ok(Source::Bind(Bind { only_procfs: is_path(destination, "/proc"), ..self.bind(path) }));
         }
-        if is_path(mount.destination, "/proc") && mount.kind != "proc" {
-            return Err(Error::text("mounts", mount.destination, "cannot be mounted because it is not of type proc"));
+        if is_path(destination, "/proc") && mount.kind != "proc" {
+            return Err(Error::text("mounts", destination, "cannot be mounted because it is not of type proc"));
         }
+        let mut fallback = None;
         if matches!(mount.kind, "cgroup" | "cgroup2") {
-            let Some(path) = facts.cgroup_mount else {
-                return Err(Error::text(
-                    "mounts",
-                    mount.destination,
-                    "this host has no cgroup v2 mounted, so the container cannot have one",
-                ));
-            };
-            if !namespaces.has_own(CLONE_NEWCGROUP) {
-                return Ok(Source::Cgroup { path: c_str(path, arena)?, attributes: self.attributes() });
+            let missing = Error::text("mounts", destination, "this host has no cgroup v2 mounted, so the container cannot have one");
+            let host = c_str(place.facts.cgroup_mount.ok_or(missing)?, arena)?;
+            if !place.namespaces.has_own(CLONE_NEWCGROUP) {
+                return Ok(Source::Bind(self.host_tree(host, false)));
             }
+            fallback = Some(self.host_tree(place.cgroup.unwrap_or(host), false));
         }
-        Ok(Source::FileSystem {
+        if mount.kind == "sysfs" && place.namespaces.maps_ids() {
+            fallback = Some(self.host_tree(c"/sys", true));
+        }
+        let takes_label = !place.label.is_empty() && !matches!(mount.kind, "proc" | "sysfs" | "cgroup" | "cgroup2");
+        let has_context = takes_label && mount.kind != "mqueue";
+        let comma = if self.data.is_empty() { "" } else { "," };
+        Ok(Source::FileSystem(FileSystem {
             kind: if mount.kind == "cgroup" { c"cgroup2" } else { c_str(mount.kind, arena)? },
             device: c_str(mount.source, arena)?,
             flags,
-            data,
+            data: match has_context {
+                true => arena.format_c(format_args!("{}{comma}context=\"{}\"", self.data, place.label))?,
+                false => data,
+            },
             on_real_directory: matches!(mount.kind, "proc" | "sysfs"),
             takes_mode: mount.kind == "tmpfs" && !self.has_mode,
-        })
+            copies_up: self.copies_up && mount.kind == "tmpfs",
+            has_context,
+            label: if takes_label && !has_context { Some(c_str(place.label, arena)?) } else { None },
+            fallback,
+        }))
+    }
+
+    fn bind(&self, path: &'a CStr) -> Bind<'a> {
+        Bind {
+            path,
+            is_recursive: self.flags & MS_REC != 0,
+            attributes: self.attributes(),
+            cleared_if_unlocked: self.cleared_if_unlocked(),
+            covers_all: false,
+            only_procfs: false,
+            id_map: self.id_map,
+        }
+    }
+
+    /// A whole tree of the host; with `covers_all` what is asked of its top is asked of everything below (CVE-2023-25809).
+    fn host_tree(&self, path: &'a CStr, covers_all: bool) -> Bind<'a> {
+        let attributes = Attributes { set: to_attributes(self.flags & LOCKED_FLAGS), clear: 0 };
+        Bind { is_recursive: true, attributes, cleared_if_unlocked: 0, covers_all, id_map: None, ..self.bind(path) }
     }
 
     /// What was named, as attributes of a bind: what MS_REMOUNT|MS_BIND, which sets all flags anew, would make of it.
@@ -275,11 +338,6 @@ impl core::fmt::Display for Commas<'_> {
     }
 }
 
-#[cold]
-fn not_yet<'a>(index: usize, what: &str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
-    Ok(Error::text(arena.format(format_args!("mounts[{index}]: {what}"))?, "", "this version does not honour it yet"))
-}
-
 /// MS_* as MOUNT_ATTR_*, for those that belong to a mount and not to its file system.
 fn to_attributes(flags: u32) -> u64 {
     const PAIRS: [(u32, u32); 8] = [
@@ -310,6 +368,16 @@ fn may_cover_proc(destination: &str) -> bool {
         "sys/crypto/fips_enabled",
     ];
     is_path(destination, "/proc") || ALLOWED.iter().any(|name| components(destination).eq("proc".split('/').chain(name.split('/'))))
+}
+
+/// A destination that is written as a path of the host inside the root file system is meant inside (runc).
+fn inside_root<'d>(destination: &'d str, root: &str) -> &'d str {
+    let is_inside = components(root).zip(components(destination)).filter(|(a, b)| a == b).count() == components(root).count();
+    let mut rest = destination;
+    for component in components(root) {
+        rest = rest.split_once(component).map_or("", |(_, rest)| rest);
+    }
+    if is_inside && components(rest).next().is_some() { rest } else { destination }
 }
 
 /// Whether two absolute paths are the same but for slashes and `.`.

@@ -40,6 +40,6 @@ fn of_linux(linux: &Linux<'_>) -> Fields {
         (linux.personality.is_some(), "linux.personality"),
         Default::default(),
         (!linux.net_devices.is_empty(), "linux.netDevices"),
-        (!linux.mount_label.is_empty(), "linux.mountLabel"),
+        Default::default(),
     ]
 }

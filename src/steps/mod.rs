@@ -4,6 +4,7 @@
 
 pub mod cgroup;
 pub mod console;
+mod copy_up;
 pub mod devices;
 pub mod groundwork;
 pub mod hooks;
@@ -14,6 +15,7 @@ pub mod privileges;
 pub mod root;
 pub mod seccomp;
 pub mod settings;
+pub mod sources;
 pub mod sync;
 pub mod users;
 pub mod workload;

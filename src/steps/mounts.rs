@@ -1,166 +1,247 @@
 //! Mounts, in the plan's order: resolve the destination inside the root, mount onto the descriptor, look whether it is there.
 
+use core::ffi::CStr;
 use core::fmt::Write;
 
 use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, MS_REMOUNT};
 
-use super::{At, Done, Stage};
+use super::{At, Done, Stage, copy_up, sync};
 use crate::error::Note;
-use crate::plan::mounts::{Mount, Source};
-use crate::sys::{self, AsFd, Attributes, BorrowedFd, Errno, Missing, OwnedFd, fs};
+use crate::plan::mounts::{Bind, FileSystem, Mount, Source};
+use crate::sys::{self, About, AsFd, Attributes, BorrowedFd, Errno, Missing, OwnedFd, fs};
 
 /// Mounts everything.
 ///
 /// Mustn't: follow the destination out of the root, nor mount onto a procfs what is not on the plan's short list.
 pub fn mount_all(stage: &mut Stage<'_, '_>) -> Done {
+    let mut known = Known::default();
     for (index, mount) in stage.plan.mounts.iter().enumerate() {
-        mount_one(stage, mount).map_err(At::item(index))?;
+        mount_one(stage, index, mount, &mut known).map_err(At::item(index))?;
     }
     Ok(())
 }
 
-fn mount_one(stage: &Stage<'_, '_>, mount: &Mount<'_>) -> Done {
-    let mounted = match mount.source {
-        Source::FileSystem { on_real_directory, .. } => {
-            let target = open_directory(stage, mount, on_real_directory)?;
-            let before = check_target(mount, &target)?;
-            mount_file_system(mount, &target)?;
-            look_again(stage, mount, before)?
-        }
-        Source::Bind { path, is_recursive, attributes, cleared_if_unlocked, only_procfs } => {
-            let source = fs::open(path, fs::OFlags::PATH | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(At::note(Note::OpenSource))?;
-            if only_procfs && !is_procfs(&source)? {
-                return Err(At::note(Note::NotProcfs)(Errno::INVAL));
+/// Mounts that are no procfs: the last two that were looked at, of which one mostly is the root.
+#[derive(Default)]
+struct Known([Option<u64>; 2]);
+
+/// Where something is to be mounted.
+struct Target {
+    fd: OwnedFd,
+    about: About,
+    /// Whether it was missing.
+    is_new: bool,
+}
+
+/// What was mounted, and what is open because of it.
+struct Mounted {
+    /// The destination as it is now.
+    top: OwnedFd,
+    others: [Option<OwnedFd>; 2],
+}
+
+fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut Known) -> Done {
+    let mounted = match &mount.source {
+        Source::FileSystem(new) => {
+            let target = open_directory(stage, mount, new.on_real_directory)?;
+            check_target(mount, &target, known)?;
+            match (mount_file_system(new, &target), &new.fallback) {
+                (Err(At { errno: Errno::PERM | Errno::BUSY, .. }), Some(host)) => bind(stage, index, mount, host, known)?,
+                (answer, _) => {
+                    answer?;
+                    finish_file_system(stage, mount, new, target)?
+                }
             }
-            bind(stage, mount, &source, Binding { is_recursive, attributes, cleared_if_unlocked })?
         }
-        Source::Cgroup { path, attributes } => {
-            let source = fs::open(path, fs::OFlags::PATH | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(At::note(Note::OpenSource))?;
-            bind(stage, mount, &source, Binding { is_recursive: true, attributes, cleared_if_unlocked: 0 })?
-        }
+        Source::Bind(source) => bind(stage, index, mount, source, known)?,
         Source::Remount { flags, data } => {
             let target = stage.open(mount.destination).map_err(At::note(Note::OpenTarget))?;
-            return sys::mount_onto(target.as_fd(), c"", c"", flags | MS_REMOUNT, data).map_err(At::note(Note::Attributes));
+            let done = sys::mount_by_procfs(stage.procfs, None, target.as_fd(), flags | MS_REMOUNT, data);
+            done.map_err(At::note(Note::Attributes))?;
+            Mounted { top: stage.open(mount.destination).map_err(At::note(Note::OpenTarget))?, others: [Some(target), None] }
         }
     };
     if !mount.recursive.is_empty() {
-        sys::change_attributes(mounted.as_fd(), mount.recursive, 0, true).map_err(At::note(Note::Attributes))?;
+        let done = sys::change_attributes(mounted.top.as_fd(), mount.recursive, 0, true);
+        done.map_err(At::note(Note::RecursiveAttributes))?;
     }
     for flags in &mount.propagation {
-        set_propagation(stage, mounted.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
+        set_propagation(stage, mounted.top.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
     }
+    let [a, b] = mounted.others;
+    sys::close_together([Some(mounted.top), a, b]);
     Ok(())
 }
 
-fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: bool) -> Result<OwnedFd, At> {
+fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: bool) -> Result<Target, At> {
     if !on_real_directory {
-        return sys::open_or_create_in_root(stage.root()?, mount.destination, Missing::Directory).map_err(At::note(Note::OpenTarget));
+        return open_target(stage, mount, None);
     }
     let target = sys::open_without_links(stage.root()?, mount.destination, Missing::Directory).map_err(|errno| match errno {
         Errno::LOOP | Errno::NOTDIR => At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR),
         errno => At::note(Note::OpenTarget)(errno),
     })?;
-    if sys::file_type(&target)? == fs::FileType::Directory {
-        return Ok(target);
+    let about = sys::about(target.as_fd())?;
+    match about.kind() {
+        fs::FileType::Directory => Ok(Target { fd: target, about, is_new: false }),
+        _ => Err(At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR)),
     }
-    Err(At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR))
 }
 
-/// Refuses what would cover a part of /proc, by whatever path it came there; returns the id of the mount that the target lies on.
-fn check_target(mount: &Mount<'_>, target: &OwnedFd) -> Result<Option<u64>, At> {
-    if !mount.may_cover_proc && is_procfs(target)? {
+/// Opens the destination; where nothing is it makes a file if `source` is one, a directory otherwise.
+fn open_target(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: Option<&OwnedFd>) -> Result<Target, At> {
+    let opened = match stage.open(mount.destination) {
+        Err(Errno::NOENT) => None,
+        opened => Some(opened.map_err(At::note(Note::OpenTarget))?),
+    };
+    let is_new = opened.is_none();
+    let fd = match (opened, source) {
+        (Some(fd), _) => fd,
+        (None, source) => {
+            let is_file = source.is_some_and(|source| sys::file_type(source).is_ok_and(|kind| kind != fs::FileType::Directory));
+            let missing = if is_file { Missing::File } else { Missing::Directory };
+            sys::open_or_create_in_root(stage.root()?, mount.destination, missing).map_err(At::note(Note::OpenTarget))?
+        }
+    };
+    Ok(Target { about: sys::about(fd.as_fd())?, fd, is_new })
+}
+
+/// Refuses what would cover a part of /proc, by whatever path it came there.
+fn check_target(mount: &Mount<'_>, target: &Target, known: &mut Known) -> Done {
+    let id = target.about.mount_id;
+    if mount.may_cover_proc || id.is_some() && known.0.contains(&id) {
+        return Ok(());
+    }
+    if is_procfs(&target.fd)? {
         return Err(At::note(Note::InsideProc)(Errno::PERM));
     }
-    Ok(sys::mount_id(target.as_fd()))
+    known.0 = [known.0[1], id];
+    Ok(())
 }
 
 fn is_procfs(file: &OwnedFd) -> Result<bool, Errno> {
     Ok(sys::file_system(file)? == sys::magic::PROC_SUPER_MAGIC)
 }
 
-fn mount_file_system(mount: &Mount<'_>, target: &OwnedFd) -> Done {
-    let Source::FileSystem { kind, device, flags, data, takes_mode, .. } = mount.source else { return Ok(()) };
-    let attach = |data| sys::mount_onto(target.as_fd(), device, kind, flags, data).map_err(At::note(Note::Attach));
-    if !takes_mode {
-        return attach(data);
+fn mount_file_system(new: &FileSystem<'_>, target: &Target) -> Done {
+    let note = if new.has_context { Note::AttachLabelled } else { Note::Attach };
+    let attach = |data| sys::mount_onto(target.fd.as_fd(), new.device, new.kind, new.flags, data).map_err(At::note(note));
+    if !new.takes_mode || target.is_new {
+        return attach(new.data);
     }
     let mut with_mode = heapless::String::<1024>::new();
-    let comma = if data.is_empty() { "" } else { "," };
-    let mode = fs::fstat(target)?.st_mode & 0o7777;
-    let text = data.to_str().unwrap_or_default();
+    let comma = if new.data.is_empty() { "" } else { "," };
+    let mode = target.about.mode & 0o7777;
+    let text = new.data.to_str().unwrap_or_default();
     let fits = write!(with_mode, "{text}{comma}mode={mode:o}\0");
-    match core::ffi::CStr::from_bytes_with_nul(with_mode.as_bytes()) {
+    match CStr::from_bytes_with_nul(with_mode.as_bytes()) {
         Ok(data) if fits.is_ok() => attach(data),
         _ => Err(At::note(Note::Attach)(Errno::NAMETOOLONG)),
     }
 }
 
+fn finish_file_system(stage: &Stage<'_, '_>, mount: &Mount<'_>, new: &FileSystem<'_>, target: Target) -> Result<Mounted, At> {
+    let top = look_again(stage, mount, target.about.mount_id)?;
+    if new.copies_up && !target.is_new {
+        copy_up::copy(target.fd.as_fd(), top.as_fd()).map_err(At::note(Note::CopyUp))?;
+    }
+    if let Some(label) = new.label {
+        sys::set_label(stage.procfs, top.as_fd(), label).map_err(At::note(Note::AttachLabelled))?;
+    }
+    Ok(Mounted { top, others: [Some(target.fd), None] })
+}
+
 /// The destination once more: the new mount must be what the container will find there, or somebody moved the directory meanwhile (CVE-2021-30465).
 fn look_again(stage: &Stage<'_, '_>, mount: &Mount<'_>, before: Option<u64>) -> Result<OwnedFd, At> {
     let mounted = stage.open(mount.destination).map_err(At::note(Note::Moved))?;
-    match (before, sys::mount_id(mounted.as_fd())) {
+    match (before, sys::about(mounted.as_fd())?.mount_id) {
         (Some(before), Some(now)) if before == now => Err(At::note(Note::Moved)(Errno::XDEV)),
         _ => Ok(mounted),
     }
 }
 
-/// How a bind is made.
-#[derive(Clone, Copy)]
-struct Binding {
-    is_recursive: bool,
-    attributes: Attributes,
-    cleared_if_unlocked: u64,
-}
-
-impl Binding {
-    /// Calls `change` with all attributes, and again without those that are merely not named when the kernel has locked some (mount_namespaces(7)).
-    fn apply(self, change: impl Fn(Attributes) -> Result<(), Errno>) -> Result<(), Errno> {
-        let all = Attributes { clear: self.attributes.clear | self.cleared_if_unlocked, ..self.attributes };
-        if all.is_empty() {
-            return Ok(());
-        }
-        match change(all) {
-            Err(Errno::PERM) if self.cleared_if_unlocked != 0 => change(self.attributes),
-            answer => answer,
-        }
+/// Calls `change` with all attributes, and again without those that are merely not named when the kernel has locked some (mount_namespaces(7)).
+fn apply(bind: &Bind<'_>, change: &dyn Fn(Attributes) -> Result<(), Errno>) -> Done {
+    let all = Attributes { clear: bind.attributes.clear | bind.cleared_if_unlocked, ..bind.attributes };
+    if all.is_empty() {
+        return Ok(());
     }
-}
-
-fn bind(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: &OwnedFd, binding: Binding) -> Result<OwnedFd, At> {
-    let is_directory = sys::file_type(source)? == fs::FileType::Directory;
-    let missing = if is_directory { Missing::Directory } else { Missing::File };
-    let target = sys::open_or_create_in_root(stage.root()?, mount.destination, missing).map_err(At::note(Note::OpenTarget))?;
-    let before = check_target(mount, &target)?;
-    let tree = match sys::bind_tree(source.as_fd(), binding.is_recursive) {
-        Err(Errno::NOSYS) => return bind_by_procfs(stage, mount, source, &target, binding),
-        tree => tree.map_err(At::note(Note::Attach))?,
+    let done = match change(all) {
+        Err(Errno::PERM) if bind.cleared_if_unlocked != 0 => change(bind.attributes),
+        answer => answer,
     };
-    let set_before = match binding.apply(|attributes| sys::change_attributes(tree.as_fd(), attributes, 0, false)) {
-        Err(Errno::NOSYS) => false, // before Linux 5.12
-        answer => answer.map(|()| true).map_err(At::note(Note::Attributes))?,
-    };
-    match sys::mount_tree(tree.as_fd(), target.as_fd()) {
-        Err(Errno::NOSYS) => return bind_by_procfs(stage, mount, source, &target, binding),
-        attached => attached.map_err(At::note(Note::Attach))?,
-    }
-    if !set_before {
-        binding.apply(|attributes| sys::remount(stage.procfs, tree.as_fd(), attributes)).map_err(At::note(Note::Attributes))?;
-    }
-    look_again(stage, mount, before)
+    done.map_err(At::note(Note::Attributes))
 }
 
-/// For kernels before Linux 5.2.
-fn bind_by_procfs(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: &OwnedFd, target: &OwnedFd, binding: Binding) -> Result<OwnedFd, At> {
-    let flags = MS_BIND | if binding.is_recursive { MS_REC } else { 0 };
-    sys::mount_by_procfs(stage.procfs, Some(source.as_fd()), target.as_fd(), flags).map_err(At::note(Note::Attach))?;
-    let mounted = look_again(stage, mount, sys::mount_id(target.as_fd()))?;
-    binding.apply(|attributes| sys::remount(stage.procfs, mounted.as_fd(), attributes)).map_err(At::note(Note::Attributes))?;
-    Ok(mounted)
+/// The file or directory to bind. What root in a user namespace may not reach the parent opens, as itself but among the container's mounts.
+pub(super) fn open_source(stage: &Stage<'_, '_>, index: usize, path: &CStr) -> Result<OwnedFd, At> {
+    match fs::open(path, fs::OFlags::PATH | fs::OFlags::CLOEXEC, fs::Mode::empty()) {
+        Err(Errno::ACCESS) if stage.plan.namespaces.maps_ids() => sync::ask_for_source(stage, index),
+        opened => opened.map_err(At::note(Note::OpenSource)),
+    }
+}
+
+/// A detached copy of what is to be bound; `None` before Linux 5.2.
+fn clone_source(stage: &Stage<'_, '_>, index: usize, bind: &Bind<'_>) -> Result<Option<OwnedFd>, At> {
+    if bind.id_map.is_some() {
+        return sync::ask_for_source(stage, index).map(Some);
+    }
+    match sys::clone_tree(bind.path, bind.is_recursive) {
+        Ok(tree) => return Ok(Some(tree)),
+        Err(Errno::NOSYS) => return Ok(None),
+        Err(Errno::ACCESS) if stage.plan.namespaces.maps_ids() => {}
+        Err(errno @ Errno::INVAL) => return Err(At::note(Note::Attach)(errno)), // it is unbindable, or not ours to take apart
+        Err(errno) => return Err(At::note(Note::OpenSource)(errno)),
+    }
+    let source = sync::ask_for_source(stage, index)?;
+    sys::bind_tree(source.as_fd(), bind.is_recursive).map(Some).map_err(At::note(Note::Attach))
+}
+
+/// By the mount API, and by mount(2) what it lacks: before Linux 5.12 the attributes, before 5.2 all.
+fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>, known: &mut Known) -> Result<Mounted, At> {
+    let tree = clone_source(stage, index, bind)?;
+    let is_detached = tree.is_some();
+    let mut source = match tree {
+        Some(tree) => tree,
+        None => open_source(stage, index, bind.path)?,
+    };
+    if bind.only_procfs && !is_procfs(&source)? {
+        return Err(At::note(Note::NotProcfs)(Errno::INVAL));
+    }
+    let target = open_target(stage, mount, Some(&source))?;
+    check_target(mount, &target, known)?;
+    let mut is_set =
+        is_detached && is_there(apply(bind, &|attributes| sys::change_attributes(source.as_fd(), attributes, 0, bind.covers_all)))?;
+    if !is_detached || !is_there(sys::mount_tree(source.as_fd(), target.fd.as_fd()).map_err(At::note(Note::Attach)))? {
+        if is_detached {
+            source = open_source(stage, index, bind.path)?;
+        }
+        let flags = MS_BIND | if bind.is_recursive { MS_REC } else { 0 };
+        let bound = sys::mount_by_procfs(stage.procfs, Some(source.as_fd()), target.fd.as_fd(), flags, c"");
+        bound.map_err(At::note(Note::Attach))?;
+        is_set = false;
+    }
+    let top = look_again(stage, mount, target.about.mount_id)?;
+    if !is_set {
+        apply(bind, &|attributes| match bind.covers_all {
+            true => sys::change_attributes(top.as_fd(), attributes, 0, true),
+            false => sys::remount(stage.procfs, top.as_fd(), attributes),
+        })?;
+    }
+    Ok(Mounted { top, others: [Some(target.fd), Some(source)] })
+}
+
+/// Whether the kernel has the call that was tried.
+fn is_there(done: Done) -> Result<bool, At> {
+    match done {
+        Err(At { errno: Errno::NOSYS, .. }) => Ok(false),
+        done => done.map(|()| true),
+    }
 }
 
 fn set_propagation(stage: &Stage<'_, '_>, mounted: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     match sys::change_attributes(mounted, Attributes::NONE, flags & !MS_REC, flags & MS_REC != 0) {
-        Err(Errno::NOSYS) => sys::mount_by_procfs(stage.procfs, None, mounted, flags),
+        Err(Errno::NOSYS) => sys::mount_by_procfs(stage.procfs, None, mounted, flags, c""),
         answer => answer,
     }
 }

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_REC, MS_SLAVE};
 
-use super::{At, Done, Stage};
+use super::{At, Done, Stage, sync};
 use crate::error::Note;
 use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
 
@@ -10,26 +10,30 @@ use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
 ///
 /// Must: come before any other mount. Mustn't: leave the root's parent shared, or pivot_root refuses and mounts leak to the host.
 pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
-    let root = stage.plan.root;
     sys::mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(At::note(Note::Propagation))?;
-    let directory =
-        fs::open(root.path, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty())
-            .map_err(At::note(Note::OpenSource))?;
+    let directory = open(stage)?;
     let bound = sys::bind(stage.procfs, directory.as_fd(), directory.as_fd(), true).map_err(At::note(Note::Attach))?;
     stage.root = match bound {
         Some(mount) => Some(mount),
-        None => Some(open_again(stage, &directory).map_err(At::note(Note::Attach))?),
+        None => Some(open_again(stage, &directory)?),
     };
     Ok(())
 }
 
-/// Without open_tree the new mount must be opened by its path; it must be the same directory still.
-fn open_again(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<OwnedFd, Errno> {
+fn open(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-    let top = fs::open(stage.plan.root.path, flags, fs::Mode::empty())?;
+    match fs::open(stage.plan.root.path, flags, fs::Mode::empty()) {
+        Err(Errno::ACCESS) if stage.plan.namespaces.maps_ids() => sync::ask_for_source(stage, sync::ROOT.into()),
+        opened => opened.map_err(At::note(Note::OpenSource)),
+    }
+}
+
+/// Without open_tree the new mount must be opened by its path; it must be the same directory still.
+fn open_again(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<OwnedFd, At> {
+    let top = open(stage)?;
     let (bound, below) = (fs::fstat(&top)?, fs::fstat(directory)?);
     let is_same = (bound.st_dev, bound.st_ino) == (below.st_dev, below.st_ino);
-    if is_same { Ok(top) } else { Err(Errno::XDEV) }
+    if is_same { Ok(top) } else { Err(At::note(Note::Attach)(Errno::XDEV)) }
 }
 
 /// Makes the root file system `/`, and takes the host's away.

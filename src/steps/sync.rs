@@ -2,7 +2,7 @@
 
 use super::{At, Done, Stage};
 use crate::error::{Fault, Note};
-use crate::sys::{self, Errno, fs};
+use crate::sys::{self, Errno, OwnedFd, fs};
 
 /// The message that everything was done and the process waits to be started.
 pub const READY: u8 = b'R';
@@ -18,6 +18,29 @@ pub const MAPS: u8 = b'M';
 
 /// First byte of the message that tells the pid of the container's first process.
 pub const CHILD: u8 = b'C';
+
+/// First byte of the message that asks for the source of a mount, whose index follows.
+pub const SOURCE: u8 = b'S';
+
+/// Instead of an index: the source is the root file system's.
+pub const ROOT: u16 = u16::MAX;
+
+/// Has the parent open the source of a mount, with rights that the child has not.
+pub fn ask_for_source(stage: &Stage<'_, '_>, index: usize) -> Result<OwnedFd, At> {
+    let [low, high] = u16::try_from(index).unwrap_or(ROOT).to_ne_bytes();
+    sys::send(stage.channel, &[SOURCE, low, high], None)?;
+    let mut answer = [0; 1 + Fault::BYTES];
+    let (bytes, source) = sys::receive(stage.channel, &mut answer)?;
+    let [_, fault @ ..] = answer;
+    match (bytes, source) {
+        (0, _) => Err(At::note(Note::Gone)(Errno::CANCELED)),
+        (_, Some(source)) => Ok(source),
+        _ => {
+            let fault = Fault::from_bytes(fault).ok_or(Errno::BADMSG)?;
+            Err(At::note(fault.note)(fault.errno))
+        }
+    }
+}
 
 /// Waits until the parent has done its part.
 pub fn await_go(stage: &Stage<'_, '_>) -> Done {

@@ -24,15 +24,15 @@ pub use file::{file_system, file_type, is_character_device, magic};
 pub use libc::{abort, strerror};
 pub use memory::{map_anonymous, with_memory};
 pub use mount::{
-    Attributes, bind, bind_tree, change_attributes, mount, mount_by_procfs, mount_id, mount_onto, mount_tree, path_of, remount,
-    unmount_detached,
+    About, Attributes, about, bind, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs, mount_onto, mount_tree,
+    path_of, remount, set_label, unmount_detached,
 };
 pub use network::loopback_up;
 pub use pointers::{Arguments, CPointer};
 pub use process::{
-    Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, execve, execveat, exit, fork,
-    getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal, set_capabilities, set_groups,
-    set_limit, set_namespace, soft_descriptor_limit, try_wait_pid, unshare, wait_any, wait_pid, wait_pidfd,
+    Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, close_together, execve, execveat,
+    exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal, set_capabilities,
+    set_groups, set_limit, set_namespace, soft_descriptor_limit, try_wait_pid, unshare, wait_any, wait_pid, wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
@@ -44,9 +44,10 @@ pub use walk::{Missing, open_in_root, open_or_create_in_root, open_regular_in_ro
 /// What rustix already says well enough, gathered so that nobody above has to name it.
 pub mod fs {
     pub use rustix::fs::{
-        Access, AtFlags, CWD, FileType, FlockOperation, Gid, MemfdFlags, Mode, OFlags, RawDir, SealFlags, Stat, StatFs, Uid, accessat,
-        chownat, fchmod, fchown, fcntl_add_seals, fcntl_get_seals, fcntl_getfl, fcntl_setfl, flock, fstat, fstatfs, ftruncate, major,
-        makedev, memfd_create, minor, mkdirat, mkfifoat, mknodat, open, openat, renameat, sendfile, statat, statfs, symlinkat, unlinkat,
+        Access, AtFlags, CWD, FileType, FlockOperation, Gid, MemfdFlags, Mode, OFlags, RawDir, SealFlags, Stat, StatFs, Timespec,
+        Timestamps, Uid, accessat, chownat, fchmod, fchown, fcntl_add_seals, fcntl_get_seals, fcntl_getfl, fcntl_setfl, flock, fstat,
+        fstatfs, ftruncate, major, makedev, memfd_create, minor, mkdirat, mkfifoat, mknodat, open, openat, readlinkat_raw, renameat,
+        sendfile, statat, statfs, symlinkat, unlinkat, utimensat,
     };
     pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, pread, read, write};
     pub use rustix::pipe::{PipeFlags, pipe_with};

@@ -44,6 +44,13 @@ pub fn mount_onto(target: BorrowedFd<'_>, source: &CStr, kind: &CStr, flags: u32
     mount(source, c".", kind, flags, data)
 }
 
+/// The same of what `path` leads to.
+pub fn clone_tree(path: &CStr, is_recursive: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, is_recursive);
+    open_tree(rustix::fs::CWD, path, flags)
+}
+
 /// A detached copy of the mount at `source` (with those below it). Errors: ENOSYS before Linux 5.2, EINVAL if it is unbindable.
 pub fn bind_tree(source: BorrowedFd<'_>, is_recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
@@ -63,7 +70,7 @@ pub fn bind(procfs: BorrowedFd<'_>, source: BorrowedFd<'_>, target: BorrowedFd<'
         Err(Errno::NOSYS) => {}
         tree => return tree.map(Some),
     }
-    mount_by_procfs(procfs, Some(source), target, c::MS_BIND | if is_recursive { c::MS_REC } else { 0 })?;
+    mount_by_procfs(procfs, Some(source), target, c::MS_BIND | if is_recursive { c::MS_REC } else { 0 }, c"")?;
     Ok(None)
 }
 
@@ -72,12 +79,23 @@ pub fn bind(procfs: BorrowedFd<'_>, source: BorrowedFd<'_>, target: BorrowedFd<'
 pub fn change_attributes(mount: BorrowedFd<'_>, attributes: Attributes, propagation: u32, is_recursive: bool) -> Result<(), Errno> {
     let attributes =
         c::mount_attr { attr_set: attributes.set, attr_clr: attributes.clear, propagation: u64::from(propagation), userns_fd: 0 };
+    set_attributes(mount, &attributes, is_recursive)
+}
+
+/// Gives a detached mount owners as `user_namespace` maps them. Errors: EINVAL where the file system cannot, EPERM where it has been done.
+pub fn map_owners(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, is_recursive: bool) -> Result<(), Errno> {
+    let userns_fd = user_namespace.as_raw_fd() as u64;
+    let attributes = c::mount_attr { attr_set: u64::from(c::MOUNT_ATTR_IDMAP), attr_clr: 0, propagation: 0, userns_fd };
+    set_attributes(mount, &attributes, is_recursive)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, attributes: &c::mount_attr, is_recursive: bool) -> Result<(), Errno> {
     let flags = c::AT_EMPTY_PATH | if is_recursive { c::AT_RECURSIVE } else { 0 };
     let arguments = [
         mount.as_raw_fd() as usize,
         c"".as_ptr() as usize,
         flags as usize,
-        (&raw const attributes) as usize,
+        core::ptr::from_ref(attributes) as usize,
         size_of::<c::mount_attr>(),
         0,
     ];
@@ -97,11 +115,17 @@ fn as_c_str(path: &heapless::String<24>) -> &CStr {
 }
 
 /// mount(2) between descriptors, for what has no newer call: `source` (or nothing) onto `target`, both named in `procfs`.
-pub fn mount_by_procfs(procfs: BorrowedFd<'_>, source: Option<BorrowedFd<'_>>, target: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
+pub fn mount_by_procfs(
+    procfs: BorrowedFd<'_>,
+    source: Option<BorrowedFd<'_>>,
+    target: BorrowedFd<'_>,
+    flags: u32,
+    data: &CStr,
+) -> Result<(), Errno> {
     fchdir(procfs)?;
     let source = source.map(fd_path).unwrap_or_default();
     let source = if source.is_empty() { c"" } else { as_c_str(&source) };
-    mount(source, as_c_str(&fd_path(target)), c"", flags, c"")
+    mount(source, as_c_str(&fd_path(target)), c"", flags, data)
 }
 
 /// Takes away what is mounted at `path` as soon as nobody uses it, without following a link.
@@ -115,18 +139,58 @@ pub fn remount(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, attributes: Attrib
         Err(Errno::NOSYS) => {}
         answer => return answer,
     }
-    // The lowest four bits are the same as MS_* and as ST_*; of the times only those that a bind can carry are kept.
-    const KEPT: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC | c::MS_NOATIME | c::MS_NODIRATIME;
-    let flags = rustix::fs::fstatfs(mount)?.f_flags as u32 & KEPT;
-    let flags = (flags | attributes.set as u32 & 0xf) & !(attributes.clear as u32 & 0xf);
-    mount_by_procfs(procfs, None, mount, c::MS_REMOUNT | c::MS_BIND | flags)
+    // The lowest four bits are the same as MS_* and as ST_*; the times are kept where none of their flags is named (mount(2)).
+    const FLAGS: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEXEC;
+    const ST_NOSYMFOLLOW: u32 = 0x2000;
+    let status = rustix::fs::fstatfs(mount)?.f_flags as u32;
+    let (set, clear) = (attributes.set as u32, attributes.clear as u32);
+    let mut flags = (status & FLAGS | set & FLAGS) & !(clear & !set & FLAGS);
+    if status & ST_NOSYMFOLLOW & !(clear >> 8) != 0 || set & c::MOUNT_ATTR_NOSYMFOLLOW != 0 {
+        flags |= c::MS_NOSYMFOLLOW;
+    }
+    if clear & c::MOUNT_ATTR__ATIME != 0 {
+        flags |= match set & c::MOUNT_ATTR__ATIME {
+            c::MOUNT_ATTR_NOATIME => c::MS_NOATIME,
+            c::MOUNT_ATTR_STRICTATIME => c::MS_STRICTATIME,
+            _ => c::MS_RELATIME,
+        };
+        flags |= if set & c::MOUNT_ATTR_NODIRATIME == 0 { 0 } else { c::MS_NODIRATIME };
+    }
+    mount_by_procfs(procfs, None, mount, c::MS_REMOUNT | c::MS_BIND | flags, c"")
 }
 
-/// Which mount a file lies on; `None` before Linux 5.8.
-pub fn mount_id(file: BorrowedFd<'_>) -> Option<u64> {
-    use rustix::fs::{AtFlags, StatxFlags, statx};
-    let status = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-    (status.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(status.stx_mnt_id)
+/// What an open file is, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Its type and permissions, as stat(2) has them.
+    pub mode: u32,
+    /// Which mount it lies on; `None` before Linux 5.8.
+    pub mount_id: Option<u64>,
+}
+
+impl About {
+    /// Its type.
+    pub fn kind(self) -> rustix::fs::FileType {
+        rustix::fs::FileType::from_raw_mode(self.mode)
+    }
+}
+
+/// Looks at an open file.
+pub fn about(file: BorrowedFd<'_>) -> Result<About, Errno> {
+    use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
+    match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | StatxFlags::TYPE | StatxFlags::MODE) {
+        Err(Errno::NOSYS) => Ok(About { mode: fstat(file)?.st_mode, mount_id: None }),
+        answer => answer.map(|status| About {
+            mode: status.stx_mode.into(),
+            mount_id: (status.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(status.stx_mnt_id),
+        }),
+    }
+}
+
+/// Gives a file an SELinux context. Errors: EOPNOTSUPP where SELinux is off.
+pub fn set_label(procfs: BorrowedFd<'_>, file: BorrowedFd<'_>, label: &CStr) -> Result<(), Errno> {
+    fchdir(procfs)?;
+    rustix::fs::setxattr(as_c_str(&fd_path(file)), c"security.selinux", label.to_bytes(), rustix::fs::XattrFlags::empty())
 }
 
 /// The path of `file` as a trusted procfs tells it. Errors: ENAMETOOLONG.

@@ -247,6 +247,16 @@ pub fn close_from_but(first: u32, kept: &[BorrowedFd<'_>]) -> Result<(), Errno> 
     Ok(())
 }
 
+/// Closes descriptors by one call, if they stand beside each other.
+pub fn close_together(fds: [Option<OwnedFd>; 3]) {
+    let numbers = || fds.iter().flatten().map(|fd| fd.as_raw_fd() as u32);
+    let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+    let is_row = last - first + 1 == numbers().count() as u32;
+    if is_row && close_range(first, last, 0).is_ok() {
+        core::mem::forget(fds);
+    }
+}
+
 /// Closes one descriptor by number, whoever owns it; for processes that exec or exit next.
 pub fn close_number(fd: u32) {
     // SAFETY: no pointer is passed; the caller uses no owner of it afterwards.
