@@ -14,16 +14,14 @@ const HOOKS: &[&str] = &["prestart", "createRuntime", "createContainer", "startC
 
 /// The cgroup hierarchies and managers, and the controller that was last to come.
 const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", false), ("systemdUser", false), ("rdma", false)];
-const APPARMOR: bool = false;
-const SELINUX: bool = false;
+const APPARMOR: bool = true;
+const SELINUX: bool = true;
 const INTEL_RDT: bool = false;
 const IDMAP: bool = true;
 const NET_DEVICES: bool = false;
 
 /// The memory policies that are set.
-const MEMORY_POLICY: (Names, Names) = (NONE, NONE);
-
-const NONE: Names = Names::new("");
+const MEMORY_POLICY: (Names, Names) = (names::MEMORY_POLICY_MODES.names, names::MEMORY_POLICY_FLAGS.names);
 
 /// Annotations of a bundle that can make us do more than its author may.
 const UNSAFE_ANNOTATIONS: &[&str] = &[];
@@ -160,17 +158,29 @@ mod tests {
             "rdma": false
         }},
         "apparmor": {{
-            "enabled": false
+            "enabled": true
         }},
         "selinux": {{
-            "enabled": false
+            "enabled": true
         }},
         "intelRdt": {{
             "enabled": false
         }},
         "memoryPolicy": {{
-            "modes": [],
-            "flags": []
+            "modes": [
+                "MPOL_BIND",
+                "MPOL_DEFAULT",
+                "MPOL_INTERLEAVE",
+                "MPOL_LOCAL",
+                "MPOL_PREFERRED",
+                "MPOL_PREFERRED_MANY",
+                "MPOL_WEIGHTED_INTERLEAVE"
+            ],
+            "flags": [
+                "MPOL_F_NUMA_BALANCING",
+                "MPOL_F_RELATIVE_NODES",
+                "MPOL_F_STATIC_NODES"
+            ]
         }},
         "mountExtensions": {{
             "idmap": {{

@@ -133,7 +133,10 @@ fn make_plan<'a>(
     let made = (|| {
         first_problem(&bundle, request.log)?;
         let id = memory.format(format_args!("{}", request.options.id))?;
+        let process = bundle.config.process.unwrap_or_default();
         let facts = Facts {
+            has_apparmor: !process.apparmor_profile.is_empty() && facts::has_apparmor(),
+            has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
             bundle: bundle.path,
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
             own_cgroup: facts::own_cgroup(procfs, memory)?,

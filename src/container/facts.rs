@@ -21,6 +21,19 @@ pub fn has_only_cgroup_v2() -> bool {
     fs::statfs(c"/sys/fs/cgroup").is_ok_and(|status| status.f_type as u32 == sys::magic::CGROUP2_SUPER_MAGIC)
 }
 
+/// Whether AppArmor is on.
+pub fn has_apparmor() -> bool {
+    let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC;
+    let mut answer = [0];
+    fs::open(c"/sys/module/apparmor/parameters/enabled", flags, fs::Mode::empty()).and_then(|file| fs::read(&file, &mut answer)) == Ok(1)
+        && answer == *b"Y"
+}
+
+/// Whether SELinux is on.
+pub fn has_selinux() -> bool {
+    fs::statfs(c"/sys/fs/selinux").is_ok_and(|status| status.f_type as u32 == sys::magic::SELINUX_MAGIC)
+}
+
 /// Where cgroup v2 is mounted: /sys/fs/cgroup, or what the mount table says (hybrid hosts). `None` without any.
 pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
     const USUAL: &str = "/sys/fs/cgroup";

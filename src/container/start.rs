@@ -8,8 +8,8 @@ use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_PARENT};
 use crate::error::{Fault, Step};
 use crate::plan::Plan;
 use crate::steps::{
-    self, Done, Stage, console, devices, groundwork, hooks, masks, mounts, namespaces, privileges, root, seccomp, settings, sync, users,
-    workload,
+    self, Done, Stage, console, devices, groundwork, hooks, labels, masks, mounts, namespaces, privileges, root, scheduling, seccomp,
+    settings, sync, users, workload,
 };
 use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, fs, task};
 
@@ -24,6 +24,7 @@ pub const CREATE: &[Row] = &[
     (Step::IdMaps, namespaces::await_id_maps),
     (Step::JoinNamespaces, namespaces::join),
     (Step::Unshare, namespaces::unshare),
+    (Step::CpuAffinity, scheduling::reset_affinity),
     (Step::Keyring, groundwork::new_keyring),
     (Step::Loopback, groundwork::loopback_up),
     (Step::PrepareRoot, root::prepare),
@@ -36,6 +37,8 @@ pub const CREATE: &[Row] = &[
     (Step::ReadonlyMounts, mounts::make_readonly),
     (Step::Hostname, settings::set_hostname),
     (Step::Domainname, settings::set_domainname),
+    (Step::ApparmorProfile, labels::set_apparmor_profile),
+    (Step::SelinuxLabel, labels::set_selinux_label),
     (Step::Sysctl, settings::write_sysctls),
     (Step::CloseOnExec, workload::close_on_exec),
     (Step::MakeWorkingDirectory, workload::make_directory),
@@ -46,6 +49,10 @@ pub const CREATE: &[Row] = &[
     (Step::Umask, settings::set_umask),
     (Step::Home, users::find_home),
     (Step::NoNewPrivileges, privileges::set_no_new_privileges),
+    (Step::Scheduler, scheduling::set_scheduler),
+    (Step::IoPriority, scheduling::set_io_priority),
+    (Step::Personality, scheduling::set_personality),
+    (Step::MemoryPolicy, scheduling::set_memory_policy),
     (Step::Limits, privileges::set_limits),
     (Step::BoundingSet, privileges::drop_bounding_set),
     (Step::StdioOwner, privileges::own_standard_streams),
@@ -196,6 +203,14 @@ mod tests {
     fn the_working_directory_is_entered_after_the_last_mount_which_moves_us_and_before_the_user_changes() {
         comes_before(Step::MaskedPaths, Step::WorkingDirectory);
         comes_before(Step::WorkingDirectory, Step::UserId);
+    }
+
+    #[test]
+    fn the_scheduler_and_its_like_are_set_while_we_may() {
+        for step in [Step::Scheduler, Step::IoPriority, Step::MemoryPolicy, Step::ApparmorProfile, Step::SelinuxLabel] {
+            comes_before(step, Step::BoundingSet);
+        }
+        comes_before(Step::CpuAffinity, Step::Scheduler); // SCHED_DEADLINE wants all processors
     }
 
     #[test]

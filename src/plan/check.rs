@@ -275,9 +275,14 @@ impl Report<'_> {
 
     /// Numbers of CPUs or memory nodes as the kernel lists them; empty means not given.
     #[inline(never)]
-    fn number_list(&mut self, at: &At<'_>, key: &str, list: &str) {
-        if !list.is_empty() && !list.split(',').all(is_range) {
-            self.say_of(&at.key(key), error!("", "{} is not a list of numbers such as 0-3,7"), list);
+    fn number_list(&mut self, at: &At<'_>, key: &str, list: &str, most: u32) {
+        let highest = ranges(list).try_fold(0, |highest, range| Some(range?.last.max(highest)));
+        match highest {
+            None => self.say_of(&at.key(key), error!("", "{} is not a list of numbers such as 0-3,7"), list),
+            Some(highest) if highest > most => {
+                self.say_all(&at.key(key), error!("", "{} is above {}"), &[Value::Number(highest.into()), Value::Number(most.into())]);
+            }
+            Some(_) => {}
         }
     }
 
@@ -330,19 +335,40 @@ fn has(text: &str, bytes: &[u8]) -> bool {
     text.bytes().any(|byte| bytes.contains(&byte))
 }
 
+/// The ranges of a list such as `0-3,7`; none of an empty one. What is no range is `None`.
+pub(super) fn ranges(list: &str) -> impl Iterator<Item = Option<Range>> {
+    list.split(',').take(if list.is_empty() { 0 } else { usize::MAX }).map(range)
+}
+
+/// Of the numbers from `first` to `last`, the first `used` of every `group`.
+#[derive(Clone, Copy)]
+pub(super) struct Range {
+    first: u32,
+    pub(super) last: u32,
+    used: u32,
+    group: u32,
+}
+
+impl Range {
+    pub(super) fn numbers(self) -> impl Iterator<Item = u32> {
+        (self.first..=self.last).filter(move |number| (number - self.first) % self.group < self.used)
+    }
+}
+
 /// `5`, `0-3`, or `0-31:2/4` (two of every four), as cpuset(7) has them.
-fn is_range(text: &str) -> bool {
+#[inline(never)]
+fn range(text: &str) -> Option<Range> {
     let mut numbers = Numbers(text.trim_ascii().as_bytes());
-    let Some(first) = numbers.next_number() else { return false };
-    let last = if numbers.takes(b'-') { numbers.next_number() } else { Some(first) };
-    let stride = if numbers.takes(b':') {
-        let used = numbers.next_number();
-        used.filter(|_| numbers.takes(b'/')).zip(numbers.next_number())
+    let first = numbers.next_number()?;
+    let last = if numbers.takes(b'-') { numbers.next_number()? } else { first };
+    let (used, group) = if numbers.takes(b':') {
+        let used = numbers.next_number()?;
+        (used, if numbers.takes(b'/') { numbers.next_number()? } else { 0 })
     } else {
-        Some((1, 1))
+        (1, 1)
     };
-    let is_stride = stride.is_some_and(|(used, group)| used <= group && group > 0);
-    last.is_some_and(|last| first <= last) && is_stride && numbers.0.is_empty()
+    let is_range = first <= last && used <= group && group > 0 && numbers.0.is_empty();
+    is_range.then_some(Range { first, last, used, group })
 }
 
 /// A text that begins with a number or a sign.

@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;
+pub mod scheduling;
 pub mod seccomp;
 mod unbuilt;
 
@@ -26,6 +27,10 @@ pub struct Facts<'a> {
     pub bundle: &'a str,
     /// Where cgroup v2 is mounted; `None` where it is not.
     pub cgroup_mount: Option<&'a str>,
+    /// Whether AppArmor is on; looked at only where a profile is asked for.
+    pub has_apparmor: bool,
+    /// Whether SELinux is on; looked at only where a label is asked for.
+    pub has_selinux: bool,
     /// The runtime's own cgroup, as /proc/self/cgroup names it.
     pub own_cgroup: &'a str,
 }
@@ -114,7 +119,7 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
             Some(profile) => Some(seccomp::compile(profile, arena)?),
             None => None,
         },
-        process: process::build(config, options, arena)?,
+        process: process::build(config, facts, options, arena)?,
         namespaces,
         mounts,
     })?)

@@ -3,7 +3,8 @@
 use core::cell::Cell;
 use core::ffi::CStr;
 
-use super::{Options, c_str};
+use super::scheduling::{self, Scheduling};
+use super::{Facts, Options, c_str};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List, sort};
 use crate::names;
@@ -46,6 +47,12 @@ pub struct Process<'a> {
     pub limits: List<'a, Limit>,
     /// PR_SET_NO_NEW_PRIVS.
     pub no_new_privileges: bool,
+    /// When and where it runs.
+    pub scheduling: Scheduling<'a>,
+    /// What is said to AppArmor: `exec ` and the profile.
+    pub apparmor_command: Option<&'a str>,
+    /// SELinux's context.
+    pub selinux_label: Option<&'a str>,
     /// What is written to oom_score_adj.
     pub oom_score_adj: Option<&'a str>,
     /// Descriptors from 3 on that the process keeps.
@@ -73,7 +80,7 @@ const UNCHANGED: u32 = u32::MAX;
 /// `HOME=` and a path of /etc/passwd.
 const HOME_BYTES: usize = 1024;
 
-pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Process<'a>> {
+pub(super) fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Process<'a>> {
     let written = config.process.as_ref().ok_or(Error::said("process: it is missing"))?;
     let program = *written.args.get(0).ok_or(Error::said("process.args: args must not be empty"))?;
     let environment = Environment::read(&written.env, options.listen_fds, arena)?;
@@ -104,8 +111,31 @@ pub(super) fn build<'a>(config: &Config<'a>, options: &Options<'a>, arena: &Aren
             Some(score) => Some(arena.format(format_args!("{score}"))?),
             None => None,
         },
+        scheduling: scheduling::build(written, config.linux.as_ref(), arena)?,
+        apparmor_command: apparmor_command(written.apparmor_profile, facts, arena)?,
+        selinux_label: selinux_label(written.selinux_label, facts)?,
         preserve_fds: options.listen_fds + options.preserve_fds,
     })
+}
+
+/// The words of the refusal are runc's.
+fn apparmor_command<'a>(profile: &'a str, facts: &Facts<'a>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
+    match (profile, facts.has_apparmor) {
+        ("", _) => Ok(None),
+        (_, false) => Err(Error::text("process.apparmorProfile", "", "apparmor: config provided but apparmor not supported")),
+        (profile, true) => Ok(Some(arena.format(format_args!("exec {profile}"))?)),
+    }
+}
+
+/// The words of the refusal are runc's.
+fn selinux_label<'a>(label: &'a str, facts: &Facts<'a>) -> Result<'a, Option<&'a str>> {
+    match (label, facts.has_selinux) {
+        ("", _) => Ok(None),
+        (_, false) => {
+            Err(Error::text("process.selinuxLabel", "", "selinux label is specified in config, but selinux is disabled or not supported"))
+        }
+        (label, true) => Ok(Some(label)),
+    }
 }
 
 /// Strings as execve(2) wants them, ended by NULL.

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::CLONE_NEWNET;
 
-use super::{At, Done, Stage};
+use super::{At, Done, Stage, labels};
 use crate::error::Note;
 use crate::sys::{self, Errno, fs, task};
 
@@ -37,13 +37,23 @@ pub fn new_session(_: &mut Stage<'_, '_>) -> Done {
     task::setsid().map(|_| ()).map_err(At::from)
 }
 
-/// A session keyring of its own. Kernels without keyrings, and users who have used up their quota, go on without one (runc#1181).
+/// A session keyring of its own, which `exec` can find by its name. Kernels without keyrings, and users who have used up their quota, go
+/// on without one (runc#1181).
 pub fn new_keyring(stage: &mut Stage<'_, '_>) -> Done {
+    // keyctl_setperm(3): what a session keyring has from the beginning, but for KEY_USR_SEARCH, or KEY_OTH_SEARCH where ids are mapped.
+    const PERMISSIONS: u32 = 0x3f13_0000;
+    const USER_SEARCH: u32 = 0x8_0000;
+    const OTHER_SEARCH: u32 = 0x8;
     let Some(name) = stage.plan.keyring else { return Ok(()) };
-    match sys::join_session_keyring(name) {
-        Err(Errno::NOSYS | Errno::DQUOT | Errno::PERM) | Ok(()) => Ok(()),
-        Err(errno) => Err(errno.into()),
+    if let Some(label) = stage.plan.process.selinux_label {
+        labels::set_key_label(stage, label)?;
     }
+    let search = if stage.plan.namespaces.maps_ids() { OTHER_SEARCH } else { USER_SEARCH };
+    match sys::join_session_keyring(name).and_then(|keyring| sys::set_key_permissions(keyring, PERMISSIONS | search)) {
+        Err(Errno::NOSYS | Errno::DQUOT | Errno::PERM) | Ok(()) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    if stage.plan.process.selinux_label.is_some() { labels::set_key_label(stage, "") } else { Ok(()) }
 }
 
 /// Writes `oom_score_adj`.

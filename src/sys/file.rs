@@ -6,7 +6,7 @@ use super::{AsFd, Errno};
 
 /// File systems by the number that statfs(2) knows them by.
 pub mod magic {
-    pub use linux_raw_sys::general::{CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC, PROC_SUPER_MAGIC};
+    pub use linux_raw_sys::general::{CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC, PROC_SUPER_MAGIC, SELINUX_MAGIC};
 }
 
 /// Which file system an open file lies on: `*_MAGIC` of statfs(2).

@@ -12,6 +12,7 @@ mod network;
 mod pointers;
 mod process;
 mod raw;
+mod scheduling;
 mod seccomp;
 mod signal;
 mod socket;
@@ -32,10 +33,12 @@ pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, close_together, execve, execveat,
     exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal, set_capabilities,
-    set_groups, set_limit, set_namespace, soft_descriptor_limit, try_wait_pid, unshare, wait_any, wait_pid, wait_pidfd,
+    set_groups, set_key_permissions, set_limit, set_namespace, soft_descriptor_limit, try_wait_pid, unshare, wait_any, wait_pid,
+    wait_pidfd,
 };
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
+pub use scheduling::{Scheduler, set_affinity, set_io_priority, set_memory_policy, set_personality, set_scheduler};
 pub use seccomp::{knows_filter_flag, load_filter};
 pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};

@@ -195,11 +195,18 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Res
     unsafe { raw::call(c::__NR_capset, [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
-/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session keyring of that name. Errors: ENOSYS without CONFIG_KEYS, EDQUOT.
-pub fn join_session_keyring(name: &CStr) -> Result<(), Errno> {
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a session keyring of that name, and its number. Errors: ENOSYS without CONFIG_KEYS, EDQUOT.
+pub fn join_session_keyring(name: &CStr) -> Result<u32, Errno> {
     const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
     // SAFETY: the name is NUL-ended and outlives the call.
-    unsafe { raw::call(c::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
+    unsafe { raw::call(c::__NR_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as usize, 0, 0, 0, 0]) }.map(|number| number as u32)
+}
+
+/// keyctl(2) KEYCTL_SETPERM: KEY_* bits of keyctl_setperm(3). Errors: EACCES.
+pub fn set_key_permissions(key: u32, permissions: u32) -> Result<(), Errno> {
+    const KEYCTL_SETPERM: usize = 5;
+    // SAFETY: no pointer is passed.
+    unsafe { raw::call(c::__NR_keyctl, [KEYCTL_SETPERM, key as usize, permissions as usize, 0, 0, 0]) }.map(|_| ())
 }
 
 /// getcwd(2) into `buffer`: the path without its NUL. A directory outside the root begins with `(unreachable)`.

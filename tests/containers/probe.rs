@@ -37,6 +37,10 @@ pub fn run(arguments: &[String]) -> i32 {
         "limits": limits(),
         "cgroup": read("/proc/self/cgroup").trim_end(),
         "oom_score_adj": read("/proc/self/oom_score_adj").trim_end(),
+        "affinity": status().get("Cpus_allowed_list"),
+        "personality": read("/proc/self/personality").trim_end(),
+        "scheduler": sys::scheduler(),
+        "io_priority": sys::io_priority(),
         "did": did,
     });
     println!("{about}");

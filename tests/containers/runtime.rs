@@ -47,11 +47,19 @@ impl Runtime {
         let is_met = match need {
             "cgroup-controllers" => ["memory", "pids", "cpu"].iter().all(|name| read("/sys/fs/cgroup/cgroup.controllers").contains(name)),
             "cap_sys_resource" => has_capability(24),
+            "numa" => Path::new("/proc/self/numa_maps").exists(),
+            "apparmor" => has_apparmor(),
+            "no-apparmor" => !has_apparmor(),
+            "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),
             "whole-machine" => crate::is_virtual_machine(),
             _ => return Some(format!("needs {need}, which nobody knows")),
         };
         (!is_met).then(|| format!("needs {need}"))
     }
+}
+
+fn has_apparmor() -> bool {
+    read("/sys/module/apparmor/parameters/enabled").starts_with('Y')
 }
 
 fn has_capability(number: u32) -> bool {

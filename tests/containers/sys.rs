@@ -324,6 +324,25 @@ pub fn is_dumpable() -> bool {
     unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
 }
 
+/// sched_getattr(2) as JSON.
+pub fn scheduler() -> serde_json::Value {
+    let mut room = [0u32; 14];
+    // SAFETY: the kernel writes at most the size said into the array.
+    let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, room.as_mut_ptr(), size_of_val(&room), 0) };
+    if result != 0 {
+        return serde_json::json!(io::Error::last_os_error().to_string());
+    }
+    let long = |at: usize| u64::from(room[at]) | u64::from(room[at + 1]) << 32;
+    serde_json::json!({ "policy": room[1], "flags": long(2), "nice": room[4].cast_signed(), "priority": room[5],
+        "runtime": long(6), "deadline": long(8), "period": long(10) })
+}
+
+/// ioprio_get(2) of this process.
+pub fn io_priority() -> i64 {
+    // SAFETY: takes numbers only.
+    unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) }
+}
+
 pub fn session() -> i32 {
     // SAFETY: takes a number only.
     unsafe { libc::getsid(0) }

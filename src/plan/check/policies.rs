@@ -2,6 +2,7 @@
 
 use super::{At, Report, TOP, error, has, warning};
 use crate::names;
+use crate::plan::scheduling::MOST_NODE;
 use crate::spec::{IntelRdt, Linux, MemoryPolicy, Personality};
 
 pub(super) fn check(linux: &Linux<'_>, report: &mut Report<'_>) {
@@ -47,7 +48,7 @@ fn memory_policy(policy: &MemoryPolicy<'_>, at: &At<'_>, report: &mut Report<'_>
     } else if !takes_none && mode != "MPOL_PREFERRED" && policy.nodes.is_empty() {
         report.say_of(at, error!("nodes", "{} needs nodes"), mode);
     }
-    report.number_list(at, "nodes", policy.nodes);
+    report.number_list(at, "nodes", policy.nodes, MOST_NODE);
     memory_policy_flags(policy, at, report);
 }
 

@@ -3,6 +3,7 @@
 use super::{At, Namespaces, Report, TOP, Value, error, id_maps, warning};
 use crate::mem::List;
 use crate::names;
+use crate::plan::scheduling::MOST_CPU;
 use crate::spec::{Capabilities, Config, IoPriority, Linux, Process, Scheduler, User};
 
 pub(super) fn check(config: &Config<'_>, linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Report<'_>) {
@@ -26,8 +27,8 @@ pub(super) fn check(config: &Config<'_>, linux: &Linux<'_>, namespaces: &Namespa
     }
     if let Some(affinity) = &process.exec_cpu_affinity {
         let at = &at.key("execCPUAffinity");
-        report.number_list(at, "initial", affinity.initial);
-        report.number_list(at, "final", affinity.r#final);
+        report.number_list(at, "initial", affinity.initial, MOST_CPU);
+        report.number_list(at, "final", affinity.r#final, MOST_CPU);
     }
 }
 
@@ -47,7 +48,7 @@ fn start(process: &Process<'_>, at: &At<'_>, report: &mut Report<'_>) {
     report.no_nul(at, "apparmorProfile", process.apparmor_profile);
     report.no_nul(at, "selinuxLabel", process.selinux_label);
     if !process.command_line.is_empty() {
-        report.say(at, warning!("commandLine", "ignored: for Windows only"));
+        report.say(at, error!("commandLine", "it is for Windows only; Linux has args"));
     }
 }
 

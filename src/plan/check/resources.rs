@@ -2,6 +2,7 @@
 
 use super::{At, Report, TOP, devices, error, has, warning};
 use crate::mem::List;
+use crate::plan::scheduling::{MOST_CPU, MOST_NODE};
 use crate::spec::{BlockIo, Cpu, Entry, Memory, Rdma, Resources, ThrottleDevice};
 
 pub(super) fn check(resources: &Resources<'_>, report: &mut Report<'_>) {
@@ -97,8 +98,8 @@ fn cpu(limits: &Cpu<'_>, at: &At<'_>, report: &mut Report<'_>) {
         report.say(at, error!("burst", "must not be larger than the quota"));
     }
     report.within(at, "idle", limits.idle.unwrap_or(0), 0, 1);
-    report.number_list(at, "cpus", limits.cpus);
-    report.number_list(at, "mems", limits.mems);
+    report.number_list(at, "cpus", limits.cpus, MOST_CPU);
+    report.number_list(at, "mems", limits.mems, MOST_NODE);
     report.v1_only(at, "realtimeRuntime", limits.realtime_runtime.unwrap_or(0) != 0);
     report.v1_only(at, "realtimePeriod", limits.realtime_period.unwrap_or(0) != 0);
 }
