@@ -117,6 +117,7 @@ pub enum Step {
     Keyring,
     OomScore,
     Loopback,
+    NetDevices,
     PrepareRoot,
     Mounts,
     Devices,
@@ -164,7 +165,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of their numbers.
-    pub const ALL: [(Step, &str); 52] = [
+    pub const ALL: [(Step, &str); 53] = [
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -174,6 +175,7 @@ impl Step {
         (Step::Keyring, "session keyring"),
         (Step::OomScore, "process.oomScoreAdj"),
         (Step::Loopback, "set the loopback interface up"),
+        (Step::NetDevices, "linux.netDevices"),
         (Step::PrepareRoot, "prepare the root file system"),
         (Step::Mounts, "mount"),
         (Step::Devices, "device"),
@@ -251,6 +253,10 @@ pub enum Note {
     HookStatus,
     HookSignal,
     HookTimeout,
+    NetFind,
+    NetMove,
+    NetAddress,
+    NetUp,
     AttachLabelled,
     RecursiveAttributes,
     CopyUp,
@@ -259,7 +265,7 @@ pub enum Note {
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    pub const ALL: [(Note, &str); 25] = [
+    pub const ALL: [(Note, &str); 29] = [
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -284,6 +290,10 @@ impl Note {
         (Note::HookStatus, "exit status"),
         (Note::HookSignal, "signal:"),
         (Note::HookTimeout, "hook ran past specified timeout"),
+        (Note::NetFind, "find it"),
+        (Note::NetMove, "move it"),
+        (Note::NetAddress, "give it its addresses"),
+        (Note::NetUp, "set it up"),
         (Note::AttachLabelled, "attach it with linux.mountLabel (is SELinux on?)"),
         (Note::RecursiveAttributes, "change the attributes of it and all below it (Linux 5.12)"),
         (Note::CopyUp, "tmpcopyup"),

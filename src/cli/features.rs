@@ -18,7 +18,7 @@ const APPARMOR: bool = true;
 const SELINUX: bool = true;
 const INTEL_RDT: bool = false;
 const IDMAP: bool = true;
-const NET_DEVICES: bool = false;
+const NET_DEVICES: bool = true;
 
 /// The memory policies that are set.
 const MEMORY_POLICY: (Names, Names) = (names::MEMORY_POLICY_MODES.names, names::MEMORY_POLICY_FLAGS.names);
@@ -188,7 +188,7 @@ mod tests {
             }}
         }},
         "netDevices": {{
-            "enabled": false
+            "enabled": true
         }}
     }},
     "annotations": {{

@@ -13,7 +13,7 @@ use super::foreground::Running;
 use super::hooks::{self, Inherited, Moment};
 use super::start;
 use super::state::{self, Directory, Record};
-use super::{facts, trouble, words};
+use super::{facts, net_devices, trouble, words};
 use crate::error::{Error, Fault, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
@@ -103,6 +103,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
         cgroup_path: None,
         made_levels: 0,
         child: None,
+        gone_devices: None,
     };
     match work.carry_out(request) {
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
@@ -198,6 +199,7 @@ struct Work {
     /// How many levels of the cgroup's path are ours to remove again.
     made_levels: usize,
     child: Option<(task::Pid, Option<OwnedFd>)>,
+    gone_devices: Option<net_devices::Gone>,
 }
 
 impl Work {
@@ -361,7 +363,7 @@ impl Work {
     }
 
     /// Waits until the child has done everything; meanwhile does what it asks for, and takes the terminal's master from it.
-    fn await_ready(&self, channel: &OwnedFd, request: &Request<'_, '_>) -> Result<'static, Option<OwnedFd>> {
+    fn await_ready(&mut self, channel: &OwnedFd, request: &Request<'_, '_>) -> Result<'static, Option<OwnedFd>> {
         let mut master = None;
         let mut room = [0; sync::MOST_BYTES];
         loop {
@@ -372,11 +374,20 @@ impl Work {
                     self.run_hooks(request)?;
                     answer(channel)?;
                 }
+                Message::NetDevices => {
+                    self.move_net_devices()?;
+                    answer(channel)?;
+                }
                 Message::Source(index) => self.errand(channel).send_source(index)?,
                 Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
         }
+    }
+
+    fn move_net_devices(&mut self) -> Result<'static, ()> {
+        let Some((pid, _)) = &self.child else { return Ok(()) };
+        net_devices::move_in(self.plan, *pid, self.procfs.as_fd(), &mut self.gone_devices, &self.bundle.arena)
     }
 
     /// `prestart` and `createRuntime`, in the bundle's directory as runc has it.
@@ -410,6 +421,9 @@ impl Work {
 
     /// Takes back what was made. What cannot be taken back is left for `delete --force`, and the first error is the one that is told.
     fn undo(self, request: &Request<'_, '_>) {
+        if let Some(gone) = &self.gone_devices {
+            gone.take_back(self.plan);
+        }
         if let Some((pid, pidfd)) = &self.child {
             end(*pid, pidfd.as_ref());
         }
@@ -440,6 +454,7 @@ enum Message<'m> {
     /// Who the first process of a staged container is.
     Child(task::Pid),
     Hooks,
+    NetDevices,
     Fault(Fault, &'m [u8]),
     /// The source of the mount of this index is wanted.
     Source(u16),
@@ -456,6 +471,7 @@ fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> R
         0 => Message::End,
         console::MASTER => Message::Master(fd),
         sync::REQUEST_HOOKS => Message::Hooks,
+        sync::REQUEST_NET_DEVICES => Message::NetDevices,
         sync::FAULT => sync::read_fault(rest).map_or(Message::End, |(fault, came_along)| Message::Fault(fault, came_along)),
         sync::MAPS => Message::Maps,
         sync::SOURCE => rest.first_chunk().map_or(Message::End, |index| Message::Source(u16::from_ne_bytes(*index))),

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod foreground;
 pub mod hooks;
 pub mod list;
+pub mod net_devices;
 pub mod own_executable;
 pub mod pause;
 pub mod pid_file;

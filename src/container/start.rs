@@ -8,8 +8,8 @@ use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_PARENT};
 use crate::error::{Fault, Step};
 use crate::plan::Plan;
 use crate::steps::{
-    self, Done, Stage, console, devices, groundwork, hooks, labels, masks, mounts, namespaces, privileges, root, scheduling, seccomp,
-    settings, sync, users, workload,
+    self, Done, Stage, console, devices, groundwork, hooks, labels, masks, mounts, namespaces, network, privileges, root, scheduling,
+    seccomp, settings, sync, users, workload,
 };
 use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, fs, task};
 
@@ -27,6 +27,7 @@ pub const CREATE: &[Row] = &[
     (Step::CpuAffinity, scheduling::reset_affinity),
     (Step::Keyring, groundwork::new_keyring),
     (Step::Loopback, groundwork::loopback_up),
+    (Step::NetDevices, network::await_devices),
     (Step::PrepareRoot, root::prepare),
     (Step::Mounts, mounts::mount_all),
     (Step::Devices, devices::fill),

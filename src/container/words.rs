@@ -87,6 +87,7 @@ fn item<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a 
         Step::Mounts | Step::ReadonlyMounts => return mount(index, plan, arena),
         Step::Devices => plan.devices.nodes.get(index).map(|node| text(node.path)),
         Step::JoinNamespaces => plan.namespaces.join.get(index).map(|join| text(join.path)),
+        Step::NetDevices => plan.net_devices.get(index).map(|device| device.outside),
         Step::Sysctl => plan.sysctls.get(index).map(|setting| text(setting.file)),
         Step::ReadonlyPaths => plan.readonly_paths.get(index).map(|path| text(path)),
         Step::MaskedPaths => plan.masked_paths.get(index).map(|path| text(path)),

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod hooks;
 pub mod mounts;
 pub mod namespaces;
+pub mod network;
 pub mod process;
 pub mod scheduling;
 pub mod seccomp;
@@ -78,6 +79,8 @@ pub struct Plan<'a> {
     pub hostname: Option<&'a str>,
     /// The NIS domain name, if one is to be set.
     pub domainname: Option<&'a str>,
+    /// Network interfaces that move into the container.
+    pub net_devices: List<'a, network::NetDevice<'a>>,
     /// Programs that the child runs on its way, or waits for.
     pub hooks: hooks::Hooks<'a>,
     /// The system calls that the process may make.
@@ -114,6 +117,7 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         masked_paths: paths(linux.as_ref().map(|linux| &linux.masked_paths), arena)?,
         hostname: (!config.hostname.is_empty()).then_some(config.hostname),
         domainname: (!config.domainname.is_empty()).then_some(config.domainname),
+        net_devices: network::build(linux.as_ref(), arena)?,
         hooks: hooks::build(config, options.id, facts.bundle, arena)?,
         seccomp: match linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) {
             Some(profile) => Some(seccomp::compile(profile, arena)?),

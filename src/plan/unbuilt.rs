@@ -22,7 +22,7 @@ fn of_linux(linux: &Linux<'_>) -> [(bool, &'static str); 5] {
         (linux.seccomp.is_some_and(|profile| !profile.listener_path.is_empty()), "linux.seccomp.listenerPath"),
         (linux.intel_rdt.is_some(), "linux.intelRdt"),
         Default::default(),
-        (!linux.net_devices.is_empty(), "linux.netDevices"),
+        Default::default(),
         Default::default(),
     ]
 }

@@ -12,6 +12,7 @@ pub mod labels;
 pub mod masks;
 pub mod mounts;
 pub mod namespaces;
+pub mod network;
 pub mod privileges;
 pub mod root;
 pub mod scheduling;

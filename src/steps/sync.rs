@@ -53,6 +53,9 @@ pub fn await_go(stage: &Stage<'_, '_>) -> Done {
 /// The message that asks the parent to run the hooks that are its own, and to answer.
 pub const REQUEST_HOOKS: u8 = b'H';
 
+/// The message that asks the parent to move network devices into the child's namespace, and to answer.
+pub const REQUEST_NET_DEVICES: u8 = b'N';
+
 /// The most bytes of a message of the child's: a fault, and what a hook had to say.
 pub const MOST_BYTES: usize = 1024;
 

@@ -28,7 +28,7 @@ pub use mount::{
     About, Attributes, about, bind, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs, mount_onto, mount_tree,
     path_of, remount, set_label, unmount_detached,
 };
-pub use network::loopback_up;
+pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, close_together, execve, execveat,

@@ -48,6 +48,7 @@ impl Runtime {
             "cgroup-controllers" => ["memory", "pids", "cpu"].iter().all(|name| read("/sys/fs/cgroup/cgroup.controllers").contains(name)),
             "cap_sys_resource" => has_capability(24),
             "numa" => Path::new("/proc/self/numa_maps").exists(),
+            "veth" => has_veth(),
             "apparmor" => has_apparmor(),
             "no-apparmor" => !has_apparmor(),
             "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),
@@ -56,6 +57,13 @@ impl Runtime {
         };
         (!is_met).then(|| format!("needs {need}"))
     }
+}
+
+/// Whether virtual network interfaces can be made, in a namespace of their own.
+fn has_veth() -> bool {
+    let busybox = format!("{FOLDER}/busybox");
+    let arguments = ["unshare", "-n", &busybox, "ip", "link", "add", "oc0", "type", "veth"];
+    Command::new(&busybox).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 fn has_apparmor() -> bool {
