@@ -1,5 +1,6 @@
 //! What went wrong, as a value: what was tried, on what, and why it failed. It is printed once, by `cli`.
 
+use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use crate::mem::{Aside, Full, Words};
@@ -33,13 +34,13 @@ impl<'a> Error<'a> {
         Error(Aside::put(Words { texts: [what, on, ""], number: errno.raw_os_error() as u16 }))
     }
 
-    /// For `map_err`: the kernel's reason for failing to do `what` to `on`.
+    /// For `map_err`, where [`Doing`] does not fit.
     pub fn on(what: &'a str, on: &'a str) -> impl FnOnce(Errno) -> Self {
         move |errno| Error::errno(what, on, errno)
     }
 
-    /// For `map_err`: the same for a path. A path that is not UTF-8 is not named.
-    pub fn at(what: &'a str, path: &'a core::ffi::CStr) -> impl FnOnce(Errno) -> Self {
+    /// The same for a path.
+    pub fn at(what: &'a str, path: &'a CStr) -> impl FnOnce(Errno) -> Self {
         move |errno| Error::errno_at(what, path, errno)
     }
 
@@ -48,9 +49,39 @@ impl<'a> Error<'a> {
         self.0.words() == Some(Words { texts: [what, "", ""], number: 0 })
     }
 
+    /// `what: path: why`, with the kernel's reason. A path that is not UTF-8 is not named.
     #[cold]
-    fn errno_at(what: &'a str, path: &'a core::ffi::CStr, errno: Errno) -> Self {
+    pub fn errno_at(what: &'a str, path: &'a CStr, errno: Errno) -> Self {
         Error::errno(what, path.to_str().unwrap_or("(a path that is not UTF-8)"), errno)
+    }
+}
+
+/// Says what was being done when the kernel refused: `open(path).doing_at("open", path)?`.
+///
+/// Inlined, so that nothing is made ready for the case that it fails: a closure for `map_err` would be.
+pub trait Doing<T> {
+    /// An error is `what: on: why`.
+    fn doing<'a>(self, what: &'a str, on: &'a str) -> Result<'a, T>;
+
+    /// The same for a path.
+    fn doing_at<'a>(self, what: &'a str, path: &'a CStr) -> Result<'a, T>;
+}
+
+impl<T> Doing<T> for core::result::Result<T, Errno> {
+    #[inline(always)]
+    fn doing<'a>(self, what: &'a str, on: &'a str) -> Result<'a, T> {
+        match self {
+            Ok(done) => Ok(done),
+            Err(errno) => Err(Error::errno(what, on, errno)),
+        }
+    }
+
+    #[inline(always)]
+    fn doing_at<'a>(self, what: &'a str, path: &'a CStr) -> Result<'a, T> {
+        match self {
+            Ok(done) => Ok(done),
+            Err(errno) => Err(Error::errno_at(what, path, errno)),
+        }
     }
 }
 

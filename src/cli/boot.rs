@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Result};
 use crate::init::read::{self, Place};
 use crate::log::Output;
 use crate::mem::Arena;
@@ -29,7 +29,7 @@ pub fn check<'a>(path: Option<&'a CStr>, is_dry_run: bool, arena: &Arena<'a>) ->
         let count = boot.services.len();
         let _ = writeln!(out, "ok: {count} to boot");
     }
-    out.finish().map_err(Error::on("write", "standard output"))?;
+    out.finish().doing("write", "standard output")?;
     Ok(i32::from(problems > 0))
 }
 

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use crate::container::{bundle, facts};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Result};
 use crate::log::Output;
 use crate::mem::Arena;
 use crate::plan::check::{self, Severity};
@@ -27,6 +27,6 @@ pub fn run<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, i32> {
     if errors == 0 {
         let _ = writeln!(out, "{}/config.json: ok", bundle.path);
     }
-    out.finish().map_err(Error::on("write", "standard output"))?;
+    out.finish().doing("write", "standard output")?;
     Ok(i32::from(errors > 0))
 }

@@ -14,7 +14,7 @@ use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
 use crate::container::state::{self, Status};
 use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List};
 use crate::plan::{self, Options};
@@ -83,7 +83,7 @@ fn refuse(parsed: &Parsed<'_>, refusal: &Refusal<'_>) -> i32 {
 fn open_log<'a>(global: &Global<'a>) -> Result<'a, Log> {
     match global.log {
         None => Ok(Log::to_stderr(global.log_format, global.debug)),
-        Some(path) => Log::to_file(path, global.log_format, global.debug).map_err(Error::at("open the log", path)),
+        Some(path) => Log::to_file(path, global.log_format, global.debug).doing_at("open the log", path),
     }
 }
 
@@ -246,7 +246,7 @@ impl<'a> Context<'a> {
     fn run(&self, run: &Run<'a>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         if !run.detach && !run.no_subreaper {
-            task::set_child_subreaper(Some(task::getpid())).map_err(Error::on("prctl", "PR_SET_CHILD_SUBREAPER"))?;
+            task::set_child_subreaper(Some(task::getpid())).doing("prctl", "PR_SET_CHILD_SUBREAPER")?;
         }
         let request = self.request(&run.create, run.detach, Gate::Channel)?;
         let created = create::create(&request, self.arena)?;
@@ -322,22 +322,22 @@ impl<'a> Context<'a> {
 
     fn spec(&self, bundle: Option<&'a CStr>, is_rootless: bool) -> Result<'a, i32> {
         let directory = fs::open(bundle.unwrap_or(c"."), fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty())
-            .map_err(Error::at("chdir", bundle.unwrap_or(c".")))?;
+            .doing_at("chdir", bundle.unwrap_or(c"."))?;
         let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::EXCL | fs::OFlags::CLOEXEC;
         let file = match fs::openat(&directory, c"config.json", flags, fs::Mode::from_raw_mode(0o666)) {
             Err(Errno::EXIST) => return Err(Error::said(spec::EXISTS)),
-            file => file.map_err(Error::on("create", "config.json"))?,
+            file => file.doing("create", "config.json")?,
         };
         let ids = spec::Ids { uid: task::geteuid().as_raw(), gid: task::getegid().as_raw() };
         let shape = spec::Shape { has_cgroup_v2_only: facts::has_only_cgroup_v2(), rootless: is_rootless.then_some(ids) };
         let mut out = Output::new(file.as_fd());
         let _ = spec::print(shape, &mut out); // `finish` knows the errno
-        out.finish().map(|()| 0).map_err(Error::on("write", "config.json"))
+        out.finish().map(|()| 0).doing("write", "config.json")
     }
 
     fn print(&self, text: impl FnOnce(&mut dyn Write) -> core::fmt::Result) -> Result<'a, i32> {
         let mut out = Output::new(task::stdout());
         let _ = text(&mut out); // `finish` knows the errno
-        out.finish().map(|()| 0).map_err(Error::on("write", "standard output"))
+        out.finish().map(|()| 0).doing("write", "standard output")
     }
 }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::state::{self, Directory};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::mem::Arena;
 use crate::plan::seccomp;
@@ -41,7 +41,7 @@ pub fn kept<'a>(directory: &Directory, path: &str, arena: &Arena<'a>) -> Result<
 
 fn of_text<'a>(text: &'static [u8], path: &str, arena: &Arena<'a>) -> Result<'a, Bundle> {
     let room = spec::arena_bytes(text.len()) + PLAN_BYTES + path.len() + text.len() * 4;
-    let memory = Arena::over(sys::map_anonymous(room).map_err(Error::on("mmap", "memory for config.json"))?);
+    let memory = Arena::over(sys::map_anonymous(room).doing("mmap", "memory for config.json")?);
     let kept_path = memory.format(format_args!("{path}"))?;
     let (config, notes) = json::read::<Config<'static>>(text, &memory).map_err(|error| described(&error, path, arena))?;
     Ok(Bundle { path: kept_path, text, config, arena: memory, notes })
@@ -58,8 +58,8 @@ fn described<'a>(error: &json::Error<'_>, bundle: &str, arena: &Arena<'a>) -> Er
 fn read<'a>(directory: impl AsFd, name: &'static CStr) -> Result<'a, &'static [u8]> {
     let shown = name.to_str().unwrap_or_default();
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
-    let file = fs::openat(directory, name, flags, fs::Mode::empty()).map_err(Error::on("open", shown))?;
-    let status = fs::fstat(&file).map_err(Error::on("stat", shown))?;
+    let file = fs::openat(directory, name, flags, fs::Mode::empty()).doing("open", shown)?;
+    let status = fs::fstat(&file).doing("stat", shown)?;
     if fs::FileType::from_raw_mode(status.st_mode) != fs::FileType::RegularFile {
         return Err(Error::text(shown, "", "not a regular file"));
     }
@@ -67,10 +67,10 @@ fn read<'a>(directory: impl AsFd, name: &'static CStr) -> Result<'a, &'static [u
     if size > MOST_CONFIG_BYTES {
         return Err(Error::text(shown, "", "larger than 32 MiB"));
     }
-    let room = sys::map_anonymous(size + 1).map_err(Error::on("mmap", "memory for config.json"))?;
+    let room = sys::map_anonymous(size + 1).doing("mmap", "memory for config.json")?;
     let mut len = 0;
     loop {
-        match fs::read(&file, &mut room[len..]).map_err(Error::on("read", shown))? {
+        match fs::read(&file, &mut room[len..]).doing("read", shown)? {
             0 => return Ok(&room[..len]),
             read => len += read,
         }

@@ -14,7 +14,7 @@ use super::hooks::{self, Inherited, Moment};
 use super::start;
 use super::state::{self, Directory, Record};
 use super::{facts, net_devices, trouble, words};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Doing, Error, Fault, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
 use crate::plan::{self, Facts, Options, Plan};
@@ -116,7 +116,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
 }
 
 fn connect<'a>(path: Option<&'a CStr>, what: &'static str) -> Result<'a, Option<OwnedFd>> {
-    path.map(|path| sys::connect(path).map_err(Error::at(what, path))).transpose()
+    path.map(|path| sys::connect(path).doing_at(what, path)).transpose()
 }
 
 /// Lets an error outlive the memory of the bundle that it speaks of.
@@ -212,7 +212,7 @@ impl Work {
         if !is_staged {
             self.configure_cgroup()?;
         }
-        let (ours, theirs) = sys::pair().map_err(Error::on("socketpair", ""))?;
+        let (ours, theirs) = sys::pair().doing("socketpair", "")?;
         let gate = match request.gate {
             Gate::Fifo => Some(self.directory.make_fifo()?),
             Gate::Channel => None,
@@ -235,7 +235,7 @@ impl Work {
         let Some((_, Some(pidfd))) = &self.child else {
             return Err(Error::said("--pidfd-socket: the kernel has no pidfd, it needs Linux 5.3"));
         };
-        sys::send(socket.as_fd(), b"standard", Some(pidfd.as_fd())).map_err(Error::on("send the pidfd", ""))
+        sys::send(socket.as_fd(), b"standard", Some(pidfd.as_fd())).doing("send the pidfd", "")
     }
 
     fn note_cgroup_path(&mut self) -> Result<'static, ()> {
@@ -318,7 +318,7 @@ impl Work {
         }
         let (clone, how) = match (made, self.cgroup_path) {
             (Err(Errno::OPNOTSUPP), Some(path)) => return Err(trouble::not_let_in(path, &self.bundle.arena)?),
-            (made, _) => made.map_err(Error::on("clone3", "the container's first process"))?,
+            (made, _) => made.doing("clone3", "the container's first process")?,
         };
         let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
         self.child = Some((pid, pidfd));
@@ -357,9 +357,9 @@ impl Work {
         if let Some(cgroup) = &self.cgroup {
             let mut text = heapless::String::<12>::new();
             let _ = write!(text, "{}", pid.as_raw_nonzero()); // ten digits at the most
-            cgroup::join(cgroup.as_fd(), &text).map_err(Error::on("write", "cgroup.procs"))?;
+            cgroup::join(cgroup.as_fd(), &text).doing("write", "cgroup.procs")?;
         }
-        sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
+        sys::send(channel.as_fd(), &[sync::READY], None).doing("send", "the container's first process")
     }
 
     /// Waits until the child has done everything; meanwhile does what it asks for, and takes the terminal's master from it.
@@ -393,8 +393,8 @@ impl Work {
     /// `prestart` and `createRuntime`, in the bundle's directory as runc has it.
     fn run_hooks(&self, request: &Request<'_, '_>) -> Result<'static, ()> {
         let path = self.bundle.arena.c_str(&[self.bundle.path.as_bytes()])?;
-        let directory = fs::open(path, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty())
-            .map_err(Error::at("chdir", path))?;
+        let directory =
+            fs::open(path, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("chdir", path)?;
         let pid = self.child.as_ref().map_or(0, |(pid, _)| pid.as_raw_nonzero().get() as u32);
         let written = self.bundle.config.hooks.unwrap_or_default();
         for (name, list) in [("prestart", written.prestart), ("createRuntime", written.create_runtime)] {
@@ -464,7 +464,7 @@ enum Message<'m> {
 fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> Result<'a, Message<'m>> {
     let (len, fd) = match sys::receive(channel.as_fd(), room) {
         Err(Errno::CONNRESET) => (0, None),
-        answer => answer.map_err(Error::on("receive", "the container's first process"))?,
+        answer => answer.doing("receive", "the container's first process")?,
     };
     let (kind, rest) = room[..len].split_first().unwrap_or((&0, &[]));
     Ok(match *kind {
@@ -485,7 +485,7 @@ fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> R
 
 /// Lets the child go on.
 fn answer<'a>(channel: &OwnedFd) -> Result<'a, ()> {
-    sys::send(channel.as_fd(), &[sync::READY], None).map_err(Error::on("send", "the container's first process"))
+    sys::send(channel.as_fd(), &[sync::READY], None).doing("send", "the container's first process")
 }
 
 impl Created {
@@ -554,11 +554,11 @@ impl Started {
         self.directory.lock()?;
         if let Some(cgroup) = self.cgroup {
             let shown = arena.format(format_args!("{}", cgroup.to_str().unwrap_or_default()))?;
-            super::delete::empty_cgroup(cgroup).map_err(Error::on("remove the cgroup", shown))?;
+            super::delete::empty_cgroup(cgroup).doing("remove the cgroup", shown)?;
         }
         match self.directory.remove() {
             Err(Errno::NOENT) => return Ok(()), // `delete --force` was faster, and has run the hooks
-            answer => answer.map_err(Error::on("remove the state directory", ""))?,
+            answer => answer.doing("remove the state directory", "")?,
         }
         hooks::poststop(&self.bundle, self.id, request.inherited(), request.log);
         Ok(())

@@ -6,7 +6,7 @@ use super::hooks::{self, Inherited};
 use super::signal;
 use super::state::{self, Directory, Record, Status};
 use super::{bundle, facts};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
@@ -34,7 +34,7 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
         Err(error) if !is_forced => return Err(error),
         Err(_) => match directory.read_remains(arena) {
             Some(record) => record,
-            None => return directory.remove().map_err(Error::on("remove the state directory", id)),
+            None => return directory.remove().doing("remove the state directory", id),
         },
     };
     match state::status(&record, &directory, procfs.as_fd()) {
@@ -64,7 +64,7 @@ pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedF
     remove_cgroup(record, directory)?;
     match directory.remove() {
         Err(Errno::NOENT) => Ok(()), // `run` in the foreground was faster
-        answer => answer.map_err(Error::on("remove the state directory", record.id)),
+        answer => answer.doing("remove the state directory", record.id),
     }
 }
 
@@ -92,7 +92,7 @@ fn remove_cgroup<'a>(record: &Record<'a>, directory: &Directory) -> Result<'a, (
         let _ = cgroup::remove(path.as_c_str(), DYING_CHILD_MS);
         return Ok(());
     }
-    empty_cgroup(path.as_c_str()).map_err(Error::on("remove the cgroup", record.cgroup))
+    empty_cgroup(path.as_c_str()).doing("remove the cgroup", record.cgroup)
 }
 
 /// Kills what is left in a cgroup, and removes it. An empty one takes one system call.

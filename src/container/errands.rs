@@ -1,6 +1,6 @@
 //! What the parent does for its child, which has not the rights itself: id maps and clocks of its namespaces, sources of its mounts.
 
-use crate::error::{Error, Fault, Result, Step};
+use crate::error::{Doing, Fault, Result, Step};
 use crate::mem::Arena;
 use crate::plan::Plan;
 use crate::plan::mounts::{FileSystem, Source};
@@ -26,7 +26,7 @@ impl Errand<'_> {
             let path = self.arena.format_c(format_args!("{}/{name}", self.pid))?;
             let written = fs::openat(self.procfs, path, fs::OFlags::WRONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())
                 .and_then(|file| fs::write(&file, text.as_bytes()));
-            written.map_err(Error::at("write", path))?;
+            written.doing_at("write", path)?;
         }
         self.answer(&[sync::READY], None)
     }
@@ -50,6 +50,6 @@ impl Errand<'_> {
     }
 
     fn answer(&self, message: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<'static, ()> {
-        sys::send(self.channel, message, fd).map_err(Error::on("send", "the container's first process"))
+        sys::send(self.channel, message, fd).doing("send", "the container's first process")
     }
 }

@@ -2,15 +2,15 @@
 
 use core::ffi::CStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::mem::Arena;
 use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// Opens the host's /proc, and looks whether it is one.
 pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
-    let procfs = fs::open(c"/proc", flags, fs::Mode::empty()).map_err(Error::on("open", "/proc"))?;
-    if sys::file_system(&procfs).map_err(Error::on("statfs", "/proc"))? == sys::magic::PROC_SUPER_MAGIC {
+    let procfs = fs::open(c"/proc", flags, fs::Mode::empty()).doing("open", "/proc")?;
+    if sys::file_system(&procfs).doing("statfs", "/proc")? == sys::magic::PROC_SUPER_MAGIC {
         return Ok(procfs);
     }
     Err(Error::text("/proc", "", "it is not a procfs (mount -t proc proc /proc)"))
@@ -67,11 +67,11 @@ pub fn own_cgroup<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, &
 
 /// Calls `visit` with each line of a file of procfs, until it returns something. Lines of more than 4,095 bytes are passed over.
 fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'static CStr, mut visit: impl FnMut(&str) -> Option<()>) -> Result<'a, ()> {
-    let file = fs::openat(procfs, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(Error::at("open", name))?;
+    let file = fs::openat(procfs, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", name)?;
     let mut buffer = [0; 4096];
     let mut held = 0;
     loop {
-        let read = fs::read(&file, &mut buffer[held..]).map_err(Error::at("read", name))?;
+        let read = fs::read(&file, &mut buffer[held..]).doing_at("read", name)?;
         if read == 0 {
             return Ok(());
         }
@@ -124,10 +124,10 @@ fn parse_stat(stat: &str) -> Option<Alive> {
 /// The directory that a path names, as an absolute path without links.
 pub fn real_directory<'a>(procfs: BorrowedFd<'_>, path: &'a CStr, arena: &Arena<'a>) -> Result<'a, (OwnedFd, &'a str)> {
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
-    let directory = fs::open(path, flags, fs::Mode::empty()).map_err(Error::at("chdir", path))?;
+    let directory = fs::open(path, flags, fs::Mode::empty()).doing_at("chdir", path)?;
     let mut buffer = [0; 4096];
-    let real = sys::path_of(procfs, sys::AsFd::as_fd(&directory), &mut buffer).map_err(Error::at("readlink", path))?;
-    let real = core::str::from_utf8(real).map_err(|_| Error::at("bundle", path)(Errno::ILSEQ))?;
+    let real = sys::path_of(procfs, sys::AsFd::as_fd(&directory), &mut buffer).doing_at("readlink", path)?;
+    let real = core::str::from_utf8(real).map_err(|_| Error::errno_at("bundle", path, Errno::ILSEQ))?;
     Ok((directory, arena.format(format_args!("{real}"))?))
 }
 

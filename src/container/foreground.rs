@@ -4,7 +4,7 @@
 
 use linux_raw_sys::general as c;
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 
 // Numbers that differ between architectures.
@@ -57,7 +57,7 @@ pub struct Running<'s> {
 
 /// Stays until the process has ended, and returns how.
 pub fn stay<'a>(running: Running<'_>) -> Result<'a, Exit> {
-    let signals = sys::signal_fd(sys::Signals::ALL).map_err(Error::on("signalfd", ""))?;
+    let signals = sys::signal_fd(sys::Signals::ALL).doing("signalfd", "")?;
     let mut attendance = Attendance { running, signals, relay: None, ended: None };
     let _raw = running.master.map(|_| RawTerminal::enter());
     if let Some(master) = running.master {
@@ -89,7 +89,7 @@ impl Attendance<'_> {
                 self.drain()?;
                 return Ok(exit);
             }
-            self.wait().map_err(Error::on("poll", ""))?;
+            self.wait().doing("poll", "")?;
             if let Some(relay) = &mut self.relay {
                 relay.turn();
             }
@@ -144,7 +144,7 @@ impl Attendance<'_> {
                 return Ok(());
             }
             let mut polled = [task::PollFd::new(&self.signals, task::PollFlags::IN), relay.output.waits_for()];
-            await_any(&mut polled).map_err(Error::on("poll", ""))?;
+            await_any(&mut polled).doing("poll", "")?;
             while let Some(signal) = sys::take(self.signals.as_fd()) {
                 if !matches!(signal, SIGCHLD | SIGWINCH | SIGPIPE | SIGURG) {
                     return Ok(());

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use super::state::{self, Directory, Record, Status};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, List, sort};
 use crate::plan::is_valid_id;
 use crate::sys::{BorrowedFd, Errno, fs};
@@ -36,13 +36,13 @@ pub fn all<'a>(
 ) -> Result<'a, List<'a, Container<'a>>> {
     let parent = match state::open_root(root) {
         Err(Errno::NOENT) if is_default_root => return Ok(List::default()),
-        parent => parent.map_err(Error::at("open", root))?,
+        parent => parent.doing_at("open", root)?,
     };
     let mut ids = List::default();
     let mut room = [MaybeUninit::uninit(); 8192];
     let mut entries = fs::RawDir::new(&parent, &mut room);
     while let Some(entry) = entries.next() {
-        let entry = entry.map_err(Error::at("read the directory", root))?;
+        let entry = entry.doing_at("read the directory", root)?;
         let name = entry.file_name().to_str().unwrap_or_default();
         if is_valid_id(name) && entry.file_type() == fs::FileType::Directory {
             ids.push(arena, arena.format(format_args!("{name}"))?)?;

@@ -1,7 +1,7 @@
 //! Network devices on their way between the runtime's network namespace and the container's.
 
 use super::words;
-use crate::error::{Error, Fault, Result, Step};
+use crate::error::{Doing, Fault, Result, Step};
 use crate::mem::Arena;
 use crate::plan::Plan;
 use crate::steps::network::Places;
@@ -21,11 +21,10 @@ pub fn move_in(
     gone: &mut Option<Gone>,
     arena: &Arena<'static>,
 ) -> Result<'static, ()> {
-    let open =
-        |path| fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(Error::at("open", path));
+    let open = |path| fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", path);
     let own = open(c"self/ns/net")?;
     let container = open(arena.format_c(format_args!("{}/ns/net", pid.as_raw_nonzero()))?)?;
-    let places = Places::open(own, container).map_err(Error::on("linux.netDevices", "enter the network namespace"))?;
+    let places = Places::open(own, container).doing("linux.netDevices", "enter the network namespace")?;
     let gone = gone.insert(Gone { places, count: 0 });
     gone.places.move_in(&plan.net_devices, &mut gone.count).map_err(|at| {
         let fault = Fault { step: Step::NetDevices, note: at.note, item: at.item, errno: at.errno };

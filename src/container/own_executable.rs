@@ -5,7 +5,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::sys::{self, Arguments, AsFd, Errno, OwnedFd, fs};
 
 /// File systems that nobody can write to, whatever they are mounted with: squashfs, erofs, cramfs, ISO 9660.
@@ -14,12 +14,11 @@ const READ_ONLY_MAGICS: [u32; 4] = [0x7371_7368, 0xe0f5_e1e2, 0x28cd_3d45, 0x966
 /// Returns when this process already runs from such a copy, or from a file system that cannot be written; else becomes the copy.
 /// Errors: no memfd(2) (Linux 3.17), no memory.
 pub fn protect<'a>(arguments: Arguments) -> Result<'a, ()> {
-    let own = fs::open(c"/proc/self/exe", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())
-        .map_err(Error::on("open", "/proc/self/exe"))?;
+    let own = fs::open(c"/proc/self/exe", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing("open", "/proc/self/exe")?;
     if is_sealed(&own) || is_on_read_only_file_system(&own) {
         return Ok(());
     }
-    let copy = seal_copy(&own).map_err(Error::on("copy the runtime's executable to memory", "/proc/self/exe"))?;
+    let copy = seal_copy(&own).doing("copy the runtime's executable to memory", "/proc/self/exe")?;
     let why = match sys::execveat(copy.as_fd(), arguments.argv, arguments.environ) {
         Errno::NOSYS => by_path(&copy, arguments), // before Linux 3.19
         why => why,

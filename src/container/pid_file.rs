@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Result};
 use crate::mem::Arena;
 use crate::sys::{Errno, fs};
 
@@ -22,5 +22,5 @@ pub fn write<'a>(path: &'a CStr, pid: u32, arena: &Arena<'a>) -> Result<'a, ()> 
     if written.is_err() {
         let _ = fs::unlinkat(fs::CWD, beside, fs::AtFlags::empty()); // it may not be there; the first error is told
     }
-    written.map_err(Error::at("write the pid file", path))
+    written.doing_at("write the pid file", path)
 }

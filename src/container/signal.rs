@@ -3,7 +3,7 @@
 use super::hooks::{self, Inherited};
 use super::state::{self, Directory, Record, Status};
 use super::{bundle, delete, facts, words};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::mem::Arena;
 use crate::steps::{cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
@@ -81,7 +81,7 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
     match sent {
         Err(Errno::SRCH) if force_all => Ok(()),
         Err(Errno::SRCH) => Err(Error::said("container not running")),
-        answer => answer.map_err(Error::on("kill", id)),
+        answer => answer.doing("kill", id),
     }
 }
 
@@ -89,7 +89,7 @@ fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {
     let killed = state::open_cgroup_if_any(record).and_then(|cgroup| cgroup.map_or(Ok(()), |cgroup| cgroup::kill_all(cgroup.as_fd())));
     match killed {
         Err(Errno::NOENT | Errno::NODEV) => Ok(()),
-        answer => answer.map_err(Error::on("kill the processes of", record.cgroup)),
+        answer => answer.doing("kill the processes of", record.cgroup),
     }
 }
 

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use super::facts;
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::log::{JsonString, Time};
 use crate::mem::Arena;
@@ -78,17 +78,17 @@ pub fn open_root(root: &CStr) -> core::result::Result<OwnedFd, Errno> {
 fn make_root<'a>(root: &'a CStr, arena: &Arena<'a>) -> Result<'a, OwnedFd> {
     match open_root(root) {
         Err(Errno::NOENT) => {}
-        opened => return opened.map_err(Error::at("open", root)),
+        opened => return opened.doing_at("open", root),
     }
     let path = root.to_bytes();
     let ends = (1..path.len()).filter(|end| path[*end] == b'/').chain([path.len()]);
     for end in ends {
         match fs::mkdirat(fs::CWD, arena.c_str(&[&path[..end]])?, fs::Mode::from_raw_mode(0o700)) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::at("mkdir", root)(errno)),
+            Err(errno) => return Err(Error::errno_at("mkdir", root, errno)),
         }
     }
-    open_root(root).map_err(Error::at("open", root))
+    open_root(root).doing_at("open", root)
 }
 
 impl Directory {
@@ -98,9 +98,9 @@ impl Directory {
         let name = name_of(id)?;
         match fs::mkdirat(&parent, as_c_str(&name), fs::Mode::from_raw_mode(0o711)) {
             Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
-            made => made.map_err(Error::on("mkdir the state directory", id))?,
+            made => made.doing("mkdir the state directory", id)?,
         }
-        let fd = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty()).map_err(Error::on("open the state directory", id))?;
+        let fd = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty()).doing("open the state directory", id)?;
         let directory = Directory { fd, parent, name };
         directory.lock()?;
         Ok(directory)
@@ -119,7 +119,7 @@ impl Directory {
     fn open_in<'a>(parent: &OwnedFd, id: &'a str, missing: impl Fn(Errno) -> Error<'a>) -> Result<'a, Directory> {
         let name = name_of(id)?;
         let fd = fs::openat(parent, as_c_str(&name), OPEN, fs::Mode::empty()).map_err(missing)?;
-        let parent = fs::fcntl_dupfd_cloexec(parent, 3).map_err(Error::on("dup", id))?;
+        let parent = fs::fcntl_dupfd_cloexec(parent, 3).doing("dup", id)?;
         Ok(Directory { fd, parent, name })
     }
 
@@ -130,7 +130,7 @@ impl Directory {
 
     /// Waits until nobody else changes this container. The lock goes with the descriptor.
     pub fn lock<'a>(&self) -> Result<'a, ()> {
-        fs::flock(&self.fd, fs::FlockOperation::LockExclusive).map_err(Error::on("lock the state directory", ""))
+        fs::flock(&self.fd, fs::FlockOperation::LockExclusive).doing("lock the state directory", "")
     }
 
     /// Whether the directory is still the one of that name: while we waited for the lock, somebody may have deleted it, or made another.
@@ -153,8 +153,8 @@ impl Directory {
 
     /// Makes the FIFO, opened both ways: so a read of it waits for `start`, whoever opens and closes it meanwhile.
     pub fn make_fifo<'a>(&self) -> Result<'a, OwnedFd> {
-        fs::mkfifoat(&self.fd, FIFO, fs::Mode::from_raw_mode(0o600)).map_err(Error::at("mkfifo", FIFO))?;
-        fs::openat(&self.fd, FIFO, fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(Error::at("open", FIFO))
+        fs::mkfifoat(&self.fd, FIFO, fs::Mode::from_raw_mode(0o600)).doing_at("mkfifo", FIFO)?;
+        fs::openat(&self.fd, FIFO, fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", FIFO)
     }
 
     /// Gives the start through the FIFO, and removes it. Errors: ENOENT when it was given already, ENXIO when nobody waits.
@@ -212,8 +212,8 @@ impl Directory {
         let written = fs::openat(&self.fd, name, flags, fs::Mode::from_raw_mode(0o600)).and_then(|file| fs::write(&file, text));
         match written {
             Ok(len) if len == text.len() => Ok(()),
-            Ok(_) => Err(Error::at("write", name)(Errno::NOSPC)),
-            Err(errno) => Err(Error::at("write", name)(errno)),
+            Ok(_) => Err(Error::errno_at("write", name, Errno::NOSPC)),
+            Err(errno) => Err(Error::errno_at("write", name, errno)),
         }
     }
 
@@ -224,8 +224,8 @@ impl Directory {
 
     /// Makes the record of a ready container its state.
     pub fn publish<'a>(&self) -> Result<'a, ()> {
-        fs::renameat(&self.fd, READY, &self.fd, STATE).map_err(Error::at("write", STATE))?;
-        fs::unlinkat(&self.fd, CREATING, fs::AtFlags::empty()).map_err(Error::at("remove", CREATING))
+        fs::renameat(&self.fd, READY, &self.fd, STATE).doing_at("write", STATE)?;
+        fs::unlinkat(&self.fd, CREATING, fs::AtFlags::empty()).doing_at("remove", CREATING)
     }
 
     /// What state.json says. Errors: `container does not exist` where it has not been written.
@@ -241,11 +241,11 @@ impl Directory {
     fn read_from<'a>(&self, name: &'static CStr, arena: &Arena<'a>) -> Result<'a, Option<Record<'a>>> {
         let file = match fs::openat(&self.fd, name, fs::OFlags::RDONLY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
-            file => file.map_err(Error::at("open", name))?,
+            file => file.doing_at("open", name)?,
         };
-        let size = fs::fstat(&file).map_err(Error::at("stat", name))?.st_size;
+        let size = fs::fstat(&file).doing_at("stat", name)?.st_size;
         let text = arena.slice(usize::try_from(size).unwrap_or(0), |_| 0)?;
-        let len = fs::read(&file, &mut *text).map_err(Error::at("read", name))?;
+        let len = fs::read(&file, &mut *text).doing_at("read", name)?;
         let written = json::read::<Record<'a>>(&text[..len], arena);
         let (written, _) = written
             .map_err(|error| arena.format(format_args!("{error}")).map_or_else(Error::from, |why| Error::text("state.json", "", why)))?;
@@ -324,7 +324,7 @@ pub fn open_cgroup_if_any(record: &Record<'_>) -> core::result::Result<Option<Ow
 
 /// The same for what cannot be done without one.
 pub fn open_cgroup<'a>(record: &Record<'a>) -> Result<'a, OwnedFd> {
-    let cgroup = open_cgroup_if_any(record).map_err(Error::on("open the cgroup", record.cgroup))?;
+    let cgroup = open_cgroup_if_any(record).doing("open the cgroup", record.cgroup)?;
     cgroup.ok_or(Error::said("the container has no cgroup"))
 }
 

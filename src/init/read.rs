@@ -232,7 +232,7 @@ impl<'a> Reader<'_, '_, 'a> {
             Ok(Ok(annotations)) => found.annotations = annotations,
             Ok(Err(problem)) => found.problem = problem,
             Err(Errno::NOENT) if is_listed => {} // it may lie on what is mounted later
-            Err(errno) => found.problem = self.arena.format(format_args!("{}", Error::at("open", config)(errno)))?,
+            Err(errno) => found.problem = self.arena.format(format_args!("{}", Error::errno_at("open", config, errno)))?,
         }
         self.found.push(self.arena, found)
     }
