@@ -30,6 +30,9 @@ pub struct CommandRow {
 #[allow(missing_docs, reason = "each is the command of its name")]
 pub enum Verb {
     Boot,
+    Leave,
+    Logs,
+    Service,
     Check,
     Create,
     Delete,
@@ -274,6 +277,8 @@ pub const COMMANDS: &[CommandRow] = &[
         options: &[
             option("check", Switch, "only say what is wrong; needs no rights"),
             option("dry-run", Switch, "only say what is wrong, and what would be started in which order"),
+            // For our own next life.
+            hidden("resume=HOW", Text),
         ],
         ..PLAIN
     },
@@ -326,6 +331,14 @@ pub const COMMANDS: &[CommandRow] = &[
         ..PLAIN
     },
     CommandRow {
+        name: "halt",
+        verb: Some(Verb::Leave),
+        arguments: "",
+        count: (0, 0),
+        summary: "stop everything and halt the machine that `boot` runs",
+        ..PLAIN
+    },
+    CommandRow {
         name: "help",
         verb: Some(Verb::Help),
         arguments: "[command]",
@@ -352,7 +365,24 @@ pub const COMMANDS: &[CommandRow] = &[
         options: &[FORMAT, option("quiet,q", Switch, "print the ids only")],
         ..PLAIN
     },
+    CommandRow {
+        name: "logs",
+        verb: Some(Verb::Logs),
+        arguments: "<service>",
+        summary: "print what a service wrote",
+        description: "Each line has its time and its priority, as in syslog(3).",
+        options: &[option("follow,f", Switch, "go on with what it writes")],
+        ..PLAIN
+    },
     CommandRow { name: "pause", verb: Some(Verb::Pause), summary: "stop all processes of a container for a while", ..PLAIN },
+    CommandRow {
+        name: "poweroff",
+        verb: Some(Verb::Leave),
+        arguments: "",
+        count: (0, 0),
+        summary: "stop everything and switch the machine off",
+        ..PLAIN
+    },
     CommandRow {
         name: "ps",
         verb: Some(Verb::Ps),
@@ -364,6 +394,14 @@ pub const COMMANDS: &[CommandRow] = &[
         order: Order::First,
         ..PLAIN
     },
+    CommandRow {
+        name: "reboot",
+        verb: Some(Verb::Leave),
+        arguments: "",
+        count: (0, 0),
+        summary: "stop everything and boot the machine again",
+        ..PLAIN
+    },
     CommandRow { name: "restore", summary: "bring back a container from a checkpoint", options: RESTORE, ..PLAIN },
     CommandRow { name: "resume", verb: Some(Verb::Resume), summary: "let the processes of a paused container go on", ..PLAIN },
     CommandRow {
@@ -373,6 +411,17 @@ pub const COMMANDS: &[CommandRow] = &[
         description: "Does `create` and `start`, waits until the process has ended, deletes the container and exits with the\n   \
             process's status, or with 128 and the signal's number. With --detach it returns once the process runs.",
         options: RUN,
+        ..PLAIN
+    },
+    CommandRow {
+        name: "service",
+        verb: Some(Verb::Service),
+        arguments: "<action> [service]",
+        count: (1, 2),
+        summary: "see and change what `boot` runs",
+        description: "list, status, start, stop, restart, attach (Ctrl-] leaves), enable and disable (from the next boot on),\n   \
+            reload (read boot.json and the bundles again). It waits until the service is where it was to go.",
+        order: Order::Anywhere,
         ..PLAIN
     },
     CommandRow {

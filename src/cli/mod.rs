@@ -10,6 +10,7 @@ pub mod output;
 pub mod parse;
 pub mod ps;
 pub mod refusal;
+pub mod service;
 pub mod spec;
 pub mod verbs;
 pub mod version;

@@ -9,8 +9,10 @@ use core::ffi::CStr;
 use super::flags::{self, CommandRow, HELP, MAX_OPTIONS, OptionRow, Order, Value, Verb};
 use super::refusal::{Bound, Misuse, Refusal};
 use super::version;
+use crate::init::Began;
 use crate::log::Format;
 use crate::names;
+use crate::sys::Leave;
 
 /// What a command line means.
 #[derive(Debug)]
@@ -131,10 +133,22 @@ pub enum Command<'a> {
         options: &'a [&'a CStr],
     },
     Features,
+    /// `poweroff`, `reboot`, `halt`.
+    Leave(Leave),
+    Logs {
+        id: &'a str,
+        follow: bool,
+    },
+    Service {
+        action: &'a str,
+        id: &'a str,
+    },
     Boot {
         path: Option<&'a CStr>,
         /// `--check`, `--dry-run`.
         only_says: Option<bool>,
+        /// `--resume`.
+        began: Began,
     },
     Check {
         bundle: Option<&'a CStr>,
@@ -209,7 +223,7 @@ impl<'a> Parsed<'a> {
             return Ok(Request::Help(Topic::Command(row)));
         }
         self.count(row, given.count)?;
-        build(verb, &given)
+        build(row, verb, &given)
     }
 
     fn count(&self, row: &'static CommandRow, count: usize) -> Result<'a, ()> {
@@ -270,10 +284,15 @@ fn is_slash(path: &[u8]) -> bool {
     path.starts_with(b"/") && depth == 0
 }
 
-fn build<'a>(verb: Verb, given: &Given<'a>) -> Result<'a, Request<'a>> {
+fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Request<'a>> {
     let command = match verb {
         Verb::Boot => Command::Boot {
             path: given.arguments[0],
+            began: match given.bytes("resume") {
+                b"asked" => Began::Asked,
+                b"fault" => Began::Fault,
+                _ => Began::Anew,
+            },
             only_says: if given.is_on("dry-run") { Some(true) } else { given.is_on("check").then_some(false) },
         },
         Verb::Check => Command::Check { bundle: given.arguments[0] },
@@ -282,6 +301,15 @@ fn build<'a>(verb: Verb, given: &Given<'a>) -> Result<'a, Request<'a>> {
         Verb::Features => Command::Features,
         Verb::Help => return help(given),
         Verb::Kill => Command::Kill { id: given.id()?, signal: signal(given)?, all: given.is_on("all") },
+        Verb::Leave => Command::Leave(match row.name {
+            "poweroff" => Leave::PowerOff,
+            "halt" => Leave::Halt,
+            _ => Leave::Reboot,
+        }),
+        Verb::Logs => Command::Logs { id: given.id()?, follow: given.is_on("follow") },
+        Verb::Service => {
+            Command::Service { action: given.id()?, id: given.arguments[1].unwrap_or_default().to_str().map_err(|_| Refusal::Id)? }
+        }
         Verb::List => Command::List { format: list_format(given)?, quiet: given.is_on("quiet") },
         Verb::Pause => Command::Pause { id: given.id()? },
         Verb::Ps => Command::Ps { id: given.id()?, format: list_format(given)?, options: given.rest.get(1..).unwrap_or_default() },

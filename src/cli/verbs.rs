@@ -8,13 +8,14 @@ use linux_raw_sys::general::SIGCHLD;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
 use super::refusal::Refusal;
-use super::{boot, check, features, help, parse, ps, spec, version};
+use super::{boot, check, features, flags, help, parse, ps, service, spec, version};
 use crate::container::create::{self, Gate};
 use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
 use crate::container::state::{self, Status};
 use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal};
 use crate::error::{Doing, Error, Result};
+use crate::init::{self, Began, control, early};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List};
 use crate::plan::{self, Options};
@@ -36,6 +37,10 @@ struct Context<'a> {
 
 /// Does what the command line says; the exit status.
 pub fn run(arguments: Arguments) -> i32 {
+    let is_boot = is_boot(arguments);
+    if is_boot && arguments.variable("container").is_none() {
+        early::prepare();
+    }
     if let Err(errno) = task::ensure_streams() {
         return give_up(&Error::errno("open", "/dev/null", errno));
     }
@@ -45,11 +50,31 @@ pub fn run(arguments: Arguments) -> i32 {
     };
     sys::reset_signal(SIGCHLD as i32); // a caller that ignores it would have the kernel reap the container before us
     let arena = Arena::over(room);
-    let Ok(argv) = arena.slice(arguments.argv.len().saturating_sub(1), |index| arguments.argv[index].get().unwrap_or(c"")) else {
+    let given = |index: usize| arguments.argv[index].get().unwrap_or(c"");
+    let applet = applet(given(0));
+    // The words that the kernel hands to process 1 are in its command line too, and an applet's name is a command.
+    let words = match (applet, is_boot && given(1) != c"boot") {
+        (Some(applet), _) => arena.slice(2, |index| if index == 0 { given(0) } else { applet }),
+        (None, true) => arena.slice(2, |index| if index == 0 { given(0) } else { c"boot" }),
+        (None, false) => arena.slice(arguments.argv.len().saturating_sub(1), given),
+    };
+    let Ok(argv) = words else {
         return give_up(&Error::errno("arguments", "", Errno::TOOBIG));
     };
     let parsed = parse::parse(argv);
     answer(arguments, &parsed, &arena)
+}
+
+/// Whether we are to boot: as process 1, unless a command says otherwise. Must: ask nothing that needs memory or open files.
+fn is_boot(arguments: Arguments) -> bool {
+    let first = arguments.iter().nth(1).unwrap_or_default().to_bytes();
+    init::is_first() && (first == b"boot" || (!first.starts_with(b"-") && flags::command(first).is_none()))
+}
+
+/// The names that we can be called by instead of a command.
+fn applet(name: &CStr) -> Option<&'static CStr> {
+    let name = name.to_bytes().rsplit(|byte| *byte == b'/').next()?;
+    [c"poweroff", c"reboot", c"halt"].into_iter().find(|applet| applet.to_bytes() == name)
 }
 
 /// An error before it is known where errors go.
@@ -175,9 +200,12 @@ impl<'a> Context<'a> {
             }
             Command::List { format, quiet } => self.list(*format, *quiet),
             Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
-            Command::Boot { path, only_says: Some(is_dry_run) } => boot::check(*path, *is_dry_run, self.arena),
-            Command::Boot { only_says: None, .. } => Err(Error::said("boot: only --check and --dry-run are built")),
             Command::Features => self.print(|out| features::print(&sys::knows_filter_flag, out)),
+            Command::Boot { path, only_says: Some(is_dry_run), .. } => boot::check(*path, *is_dry_run, self.arena),
+            Command::Service { action, id } => service::run(action, id, self.arena),
+            Command::Logs { id, follow } => service::logs(id, *follow, self.arena),
+            Command::Leave(how) => service::leave(control::Request::of(*how), self.arena),
+            Command::Boot { path, only_says: None, began } => self.boot(*path, *began),
             Command::Check { bundle } => check::run(bundle.unwrap_or(c"."), self.arena),
         }
     }
@@ -214,6 +242,7 @@ impl<'a> Context<'a> {
             gate,
             blocked_signals: sys::block_all(),
             environment: self.arguments.environ,
+            notify: None,
             log: &self.log,
         })
     }
@@ -221,6 +250,10 @@ impl<'a> Context<'a> {
     /// For hooks of a call that blocks no signals itself.
     fn inherited(&self) -> Inherited<'a> {
         Inherited { environment: self.arguments.environ, blocked_signals: None }
+    }
+
+    fn boot(&self, path: Option<&CStr>, began: Began) -> Result<'a, i32> {
+        init::boot(self.arguments, path.and_then(|path| path.to_str().ok()).unwrap_or_default(), began)
     }
 
     fn create(&self, create: &Create<'a>) -> Result<'a, i32> {

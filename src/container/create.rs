@@ -16,9 +16,9 @@ use super::state::{self, Directory, Record};
 use super::{facts, net_devices, trouble, words};
 use crate::error::{Doing, Error, Fault, Result};
 use crate::log::Log;
-use crate::mem::{Arena, PathBuffer};
+use crate::mem::{Arena, List, PathBuffer};
 use crate::plan::{self, Facts, Options, Plan};
-use crate::spec::Config;
+use crate::spec::{self, Config};
 use crate::steps::{Stage, cgroup, console, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
@@ -43,8 +43,19 @@ pub struct Request<'a, 'l> {
     pub blocked_signals: sys::Signals,
     /// The runtime's environment, ended by NULL, for hooks.
     pub environment: &'a [CPointer<'a>],
+    /// The socket for what the container says of itself, if it is to have one.
+    pub notify: Option<Notify<'a>>,
     /// Where warnings go.
     pub log: &'l Log,
+}
+
+/// A socket that is mounted into the container, and how often it has to say something (sd_notify(3)).
+#[derive(Clone, Copy)]
+pub struct Notify<'a> {
+    /// The directory in which it lies as `notify.sock`.
+    pub directory: &'a CStr,
+    /// WATCHDOG_USEC in milliseconds; 0 for none.
+    pub watchdog_ms: u32,
 }
 
 impl<'a> Request<'a, '_> {
@@ -125,13 +136,14 @@ fn keep<'a>(error: &Error<'_>, arena: &Arena<'a>) -> Error<'a> {
 }
 
 fn make_plan<'a>(
-    bundle: Bundle,
+    mut bundle: Bundle,
     request: &Request<'a, '_>,
     procfs: BorrowedFd<'_>,
     arena: &Arena<'a>,
 ) -> Result<'a, (&'static mut Plan<'static>, Bundle)> {
+    let told = request.notify.map_or(Ok(()), |notify| add_notify_socket(&mut bundle, &notify));
     let memory = &bundle.arena;
-    let made = (|| {
+    let made = told.and_then(|()| {
         first_problem(&bundle, request.log)?;
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
@@ -146,7 +158,7 @@ fn make_plan<'a>(
         let plan = plan::build(bundle.config, &facts, &options, memory)?;
         tell_of_filter(bundle.config, plan, request.log);
         Ok(plan)
-    })();
+    });
     match made {
         Ok(plan) => Ok((plan, bundle)),
         Err(error) => Err(keep(&error, arena)),
@@ -160,6 +172,26 @@ fn tell_of_filter(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
     log.debug(format_args!("seccomp filter flags: {}", filter.flags));
     log.debug(format_args!("seccomp filter instructions: {}", filter.program.len()));
     plan::seccomp::each_unknown_name(profile, &mut |_, _, name| log.debug(format_args!("unknown seccomp syscall \"{name}\" ignored")));
+}
+
+/// As runc has it: the directory, so that the socket may be made anew, is bound to a place of its own.
+fn add_notify_socket(bundle: &mut Bundle, notify: &Notify<'_>) -> Result<'static, ()> {
+    let memory = &bundle.arena;
+    let mut config = *bundle.config;
+    let Some(process) = &mut config.process else { return Ok(()) };
+    process.env.push(memory, "NOTIFY_SOCKET=/run/notify/notify.sock")?;
+    if notify.watchdog_ms > 0 {
+        process.env.push(memory, memory.format(format_args!("WATCHDOG_USEC={}", u64::from(notify.watchdog_ms) * 1000))?)?;
+    }
+    let mut options = List::default();
+    for option in ["bind", "nosuid", "nodev", "noexec"] {
+        options.push(memory, option)?;
+    }
+    let source = memory.format(format_args!("{}", notify.directory.to_str().unwrap_or_default()))?;
+    let mount = spec::Mount { destination: "/run/notify", source, kind: "bind", options, ..spec::Mount::default() };
+    config.mounts.push(memory, mount)?;
+    bundle.config = memory.put(config)?;
+    Ok(())
 }
 
 /// The first error that `check` finds; its warnings go to the log.

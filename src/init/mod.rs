@@ -2,4 +2,357 @@
 //!
 //! Must: reserve all its memory before the first start, and never wait for anything but its one epoll. What can block is done by children.
 
+pub mod control;
+pub mod early;
+mod finish;
+pub mod life;
+mod listen;
+mod notify;
+mod order;
 pub mod read;
+pub mod ring;
+mod supervise;
+pub mod table;
+mod voice;
+mod work;
+
+use crate::container::own_executable;
+use crate::error::{Error, Result};
+use crate::mem::Arena;
+use crate::plan::boot::{Boot, KernelLine, Ready, Task};
+use crate::sys::{self, Arguments, AsFd, CPointer, Errno, Events, OwnedFd, Place, fs, task};
+
+use life::{Life, State};
+use ring::Ends;
+use supervise::{Again, Init, Live, Phase, token};
+use table::{DIRECTORY, FILE, HEAD_WORDS, Head, ROW_WORDS, Row, Table};
+use voice::Voice;
+use work::Origin;
+
+/// How this life of PID 1 began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Began {
+    /// Nothing was there.
+    #[default]
+    Anew,
+    /// The one before asked for it.
+    Asked,
+    /// The one before had a fault.
+    Fault,
+}
+
+/// Boots, and stays until the end; the exit status.
+pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i32> {
+    let began_us = supervise::now_us();
+    own_executable::protect(arguments)?;
+    let room = sys::map_anonymous(ARENA_BYTES).map_err(Error::on("mmap", "memory for the boot"))?;
+    let arena = Arena::over(room);
+    let is_device = is_first() && arguments.variable("container").is_none();
+    let text = if is_first() { read::kernel_line(&arena) } else { "" };
+    let line = KernelLine::read(text);
+    let mut voice = Voice::new(line.log, is_device, line.debug);
+    if is_device && began == Began::Anew {
+        voice::unlimit_kmsg();
+        early::switch_root(&line, &arena, &mut |priority, what| voice.say(priority, what));
+    }
+    if !is_first() {
+        task::set_child_subreaper(Some(task::getpid())).map_err(Error::on("prctl", "PR_SET_CHILD_SUBREAPER"))?;
+    }
+    // The same path, as it will still be there for our next life.
+    let given = arguments.iter().last().filter(|last| !path.is_empty() && last.to_bytes() == path.as_bytes());
+    let path = given.and_then(|given| given.to_str().ok()).unwrap_or_default();
+    let place = read::Place { root: "", path, line: text };
+    let boot =
+        read::plan(&place, &arena, &mut |id, what| voice.say(3, format_args!("{id}{}{what}", if id.is_empty() { "" } else { ": " })))?;
+    if line.log.is_empty() && !boot.log.is_empty() {
+        voice = Voice::new(boot.log, is_device, line.debug);
+    }
+    if is_device && began == Began::Anew {
+        early::configure(&boot, &arena, &mut |priority, what| voice.say(priority, what));
+    }
+    sys::set_blocked(sys::ALL_BUT_FAULTS);
+    let origin = Origin { environment: environment(arguments, &arena)?, descriptors: sys::raise_descriptor_limit() };
+    let asked = again(arguments, c"--resume=asked", given, &arena)?;
+    let fault = again(arguments, c"--resume=fault", given, &arena)?;
+    let program = arguments.argv[0].get().unwrap_or(c"/proc/self/exe");
+    let made = begin(&boot, began, origin, voice, Again { program, argv: asked, path }, is_device, &arena);
+    let mut init = made.map_err(Error::on("reserve the memory for the boot", DIRECTORY))?;
+    if began == Began::Anew {
+        init.table.set_head(Head::BeganUs, began_us);
+    }
+    init.open_watchdog();
+    sys::survive_faults(fault, origin.environment);
+    Ok(init.run())
+}
+
+/// Whether we are process 1, of the machine or of a container.
+pub fn is_first() -> bool {
+    task::getpid().as_raw_nonzero().get() == 1
+}
+
+/// In a child: whether the configuration can be used; it must not only be wrong about single bundles.
+fn check_configuration(path: &str) {
+    let Ok(room) = sys::map_anonymous(ARENA_BYTES) else { sys::exit(1) };
+    let arena = Arena::over(room);
+    let mut problems = 0;
+    let line = read::kernel_line(&arena);
+    let place = read::Place { root: "", path, line: if is_first() { line } else { "" } };
+    let read = read::plan(&place, &arena, &mut |id, _| problems += i32::from(id.is_empty()));
+    let fits = read.is_ok_and(|boot| {
+        // The new table is made beside the old one.
+        let bytes = boot.services.len() * (ROW_WORDS * 4 + boot.log_bytes as usize);
+        sys::with_memory(bytes.max(1), |_| Ok(())).is_ok()
+    });
+    sys::exit(if fits { problems } else { 1 })
+}
+
+/// Memory for the plan.
+const ARENA_BYTES: usize = 16 << 20;
+
+/// The environment of what we start: ours, and where programs are, if it does not say.
+fn environment(arguments: Arguments, arena: &Arena<'static>) -> Result<'static, &'static [CPointer<'static>]> {
+    if arguments.variable("PATH").is_some() {
+        return Ok(arguments.environ);
+    }
+    let path = CPointer::new(c"PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+    Ok(arena.slice(arguments.environ.len() + 1, |index| if index == 0 { path } else { arguments.environ[index - 1] })?)
+}
+
+/// The arguments of our next life.
+fn again(
+    arguments: Arguments,
+    how: &'static core::ffi::CStr,
+    path: Option<&'static core::ffi::CStr>,
+    arena: &Arena<'static>,
+) -> Result<'static, &'static [CPointer<'static>]> {
+    let words = [arguments.argv[0], CPointer::new(c"boot"), CPointer::new(how), path.map_or(CPointer::NULL, CPointer::new), CPointer::NULL];
+    Ok(arena.slice(words.len(), |index| words[index])?)
+}
+
+fn begin<'b>(
+    boot: &'b Boot<'static>,
+    began: Began,
+    origin: Origin,
+    voice: Voice,
+    again: Again,
+    is_device: bool,
+    arena: &Arena<'static>,
+) -> core::result::Result<Init<'b>, Errno> {
+    make_directories()?;
+    let count = boot.services.len();
+    let lives = arena.slice(count, |index| live(boot, index)).map_err(|_| Errno::NOMEM)?;
+    for (service, live) in boot.services.iter().zip(lives.iter_mut()) {
+        if matches!(service.task, Task::Bundle(_)) && (service.policy.ready == Ready::Notify || service.policy.watchdog_ms > 0) {
+            let path = arena.c_str(&[DIRECTORY.as_bytes(), b"/notify/", service.id.as_bytes()]);
+            live.directory = Some(path.map_err(|_| Errno::NOMEM)?);
+        }
+    }
+    let old = if began == Began::Anew { None } else { fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok() };
+    let table = Table::create(count, boot.log_bytes as usize)?;
+    let events = Events::new()?;
+    let mut init = Init {
+        boot,
+        lives,
+        table,
+        events,
+        signals: sys::signal_fd(sys::ALL_BUT_FAULTS)?,
+        control: Place::EMPTY,
+        clients: Init::no_clients(),
+        watchdog: Place::EMPTY,
+        feed_every_ms: 0,
+        feed_at_ms: 0,
+        origin,
+        voice,
+        is_device,
+        phase: Phase::Up,
+        leave: None,
+        over_at_ms: 0,
+        is_paused: false,
+        looks: false,
+        checker: 0,
+        again,
+    };
+    init.table.set_head(Head::Pid, task::getpid().as_raw_nonzero().get() as u32);
+    for index in 0..count {
+        let service = &boot.services[index];
+        let row = init.table.row(index);
+        table::set_text(row, Row::Id, service.id.as_bytes());
+        row[Row::Kind as usize] = service.policy.kind as u32 | u32::from(service.policy.is_critical) << 8;
+    }
+    if let Some(old) = old {
+        init.adopt(&old, began)?;
+    }
+    init.listen_again()?;
+    (0..count).for_each(|index| init.publish(index));
+    Ok(init)
+}
+
+fn live(boot: &Boot<'_>, index: usize) -> Live {
+    Live {
+        life: Life::new(boot.services[index].is_wanted),
+        worker: 0,
+        report: Place::EMPTY,
+        log: Place::EMPTY,
+        notify: Place::EMPTY,
+        ready: Place::EMPTY,
+        master: Place::EMPTY,
+        ends: Ends::default(),
+        directory: None,
+        health_at_ms: 0,
+        health_failures: 0,
+        health_worker: 0,
+    }
+}
+
+fn make_directories() -> core::result::Result<(), Errno> {
+    for (path, mode) in [(work::STATE_ROOT, 0o700), (c"/run/ocinit/@boot", 0o700), (c"/run/ocinit/@boot/notify", 0o700)] {
+        match fs::mkdirat(fs::CWD, path, fs::Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+impl Init<'_> {
+    /// Takes over what the life before left: whoever runs goes on, and nothing that it wrote is lost.
+    fn adopt(&mut self, old: &OwnedFd, began: Began) -> core::result::Result<(), Errno> {
+        let mut head = [0; HEAD_WORDS];
+        sys::read_words(old.as_fd(), &mut head)?;
+        let (count, log_bytes) = (head[Head::Count as usize] as usize, head[Head::LogBytes as usize] as usize);
+        if head[Head::RowWords as usize] != ROW_WORDS as u32 || count > crate::plan::boot::MOST_SERVICES {
+            return Err(Errno::PROTO);
+        }
+        let words = HEAD_WORDS + count * ROW_WORDS;
+        let mut kept = heapless::Vec::<u32, 8>::new();
+        sys::with_words(words, |words| {
+            sys::read_words(old.as_fd(), words)?;
+            for index in 0..count {
+                let row = &words[HEAD_WORDS + index * ROW_WORDS..][..ROW_WORDS];
+                let offset = words.len() * 4 + index * log_bytes;
+                self.adopt_row(row, old, offset as u64, log_bytes);
+            }
+            Ok(())
+        })?;
+        for word in [Head::BeganUs, Head::SettledUs, Head::WasReset] {
+            self.table.set_head(word, head[word as usize]);
+        }
+        self.watchdog = Place::inherited(head[Head::Watchdog as usize]);
+        let _ = kept.push(self.watchdog.number());
+        self.close_others(&kept);
+        if began == Began::Fault {
+            self.count_fault(&head);
+        }
+        Ok(())
+    }
+
+    fn adopt_row(&mut self, row: &[u32], old: &OwnedFd, offset: u64, log_bytes: usize) {
+        let mut buffer = [0; 64];
+        let id = table::text(row, Row::Id, &mut buffer);
+        let life = table::life(row);
+        let Some(index) = self.boot.services.iter().position(|service| service.id == id) else {
+            // It is not to be booted any more: it ends, and a child removes what is left of it.
+            let _ = work::fork(|| work::clean(id, None, &self.origin));
+            return;
+        };
+        let live = &mut self.lives[index];
+        let is_wanted = live.life.is_wanted;
+        live.life = life;
+        // What only waited waits anew, for what the new configuration says.
+        if matches!(life.state, State::Waiting | State::Stopped) && is_wanted != life.is_wanted {
+            live.life = Life { exit: life.exit, restarts: life.restarts, ..Life::new(is_wanted) };
+        }
+        let word = |at: Row| row[at as usize];
+        live.worker = word(Row::Worker);
+        live.health_worker = word(Row::HealthWorker);
+        live.health_failures = word(Row::HealthFailures);
+        live.health_at_ms = table::wide(row, Row::HealthAt);
+        live.report = Place::inherited(word(Row::Report));
+        live.log = Place::inherited(word(Row::Log));
+        live.notify = Place::inherited(word(Row::Notify));
+        live.ready = Place::inherited(word(Row::ReadyFd));
+        live.master = Place::inherited(word(Row::Master));
+        let new = self.table.row(index);
+        for at in [Row::BegunUs, Row::RunningUs, Row::ReadyUs, Row::EndedUs, Row::WaitedFor] {
+            new[at as usize] = word(at);
+        }
+        new[Row::Said as usize..Row::Said as usize + 16].copy_from_slice(&row[Row::Said as usize..Row::Said as usize + 16]);
+        let log = self.table.log(index);
+        if log.len() == log_bytes && fs::pread(old, &mut *log, offset) == Ok(log_bytes) {
+            live.ends = Ends { start: table::wide(row, Row::LogStart), end: table::wide(row, Row::LogEnd), open: None };
+        }
+    }
+
+    /// What the life before had open and this one does not know: its epoll, its table, its socket.
+    fn close_others(&self, kept: &[u32]) {
+        const MOST: u32 = 4096; // as many are handed on
+        let own = [self.events.number(), sys::AsRawFd::as_raw_fd(&self.signals) as u32];
+        for number in (3..MOST).filter(|number| sys::is_open(*number)) {
+            let is_live = |live: &Live| {
+                [&live.report, &live.log, &live.notify, &live.ready, &live.master].iter().any(|place| place.number() == number)
+            };
+            let is_ours = own.contains(&number) || self.voice.is(number);
+            if kept.contains(&number) || self.lives.iter().any(is_live) {
+                let _ = sys::close_on_exec_number(number);
+            } else if !is_ours {
+                sys::close_number(number);
+            }
+        }
+    }
+
+    /// The third fault within a minute ends in a reboot: we are no good to anybody.
+    fn count_fault(&mut self, head: &[u32]) {
+        const WINDOW_S: u32 = 60;
+        let now = (task::now_ms() / 1000) as u32;
+        let (faults, since) = (head[Head::Faults as usize], head[Head::FaultsSinceS as usize]);
+        let (faults, since) = if faults == 0 || now - since > WINDOW_S { (1, now) } else { (faults + 1, since) };
+        self.table.set_head(Head::Faults, faults);
+        self.table.set_head(Head::FaultsSinceS, since);
+        if faults >= 3 {
+            self.begin_end(Some(sys::Leave::Reboot).filter(|_| self.is_device), "three faults within a minute");
+        }
+    }
+
+    /// Waits for everything that can be read.
+    fn listen_again(&mut self) -> core::result::Result<(), Errno> {
+        self.events.add(self.signals.as_fd(), token::of(token::SIGNALS, 0))?;
+        self.control.put(sys::listen_for_requests(control::SOCKET)?);
+        if let Some(control) = self.control.get() {
+            self.events.add(control, token::of(token::CONTROL, 0))?;
+        }
+        for (index, live) in self.lives.iter().enumerate() {
+            let places =
+                [(&live.log, token::LOG), (&live.notify, token::NOTIFY), (&live.ready, token::READY), (&live.master, token::MASTER)];
+            for (place, kind) in places {
+                if let Some(fd) = place.get() {
+                    self.events.add(fd, token::of(kind, index))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Arms the hardware watchdog, if there is to be one. Without the device the boot goes on.
+    fn open_watchdog(&mut self) {
+        let (device, milliseconds) = self.boot.watchdog;
+        if milliseconds == 0 || !self.is_device {
+            return;
+        }
+        if self.watchdog.get().is_none() {
+            let opened = fs::open(device, fs::OFlags::WRONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
+            match opened {
+                Ok(watchdog) => self.watchdog.put(watchdog),
+                Err(errno) => return self.voice.say(3, format_args!("watchdog: {}", Error::at("open", device)(errno))),
+            }
+        }
+        let Some(watchdog) = self.watchdog.get() else { return };
+        if sys::was_reset_by_watchdog(watchdog) {
+            self.voice.say(4, format_args!("the watchdog had reset the machine"));
+            self.table.set_head(Head::WasReset, 1);
+        }
+        let seconds = sys::set_watchdog(watchdog, (milliseconds / 1000).max(1) as i32).unwrap_or((milliseconds / 1000).max(1) as i32);
+        self.feed_every_ms = (seconds.max(1) as u64 * 1000 / 3).max(100);
+        sys::feed_watchdog(watchdog);
+        self.feed_at_ms = task::now_ms() + self.feed_every_ms;
+    }
+}

@@ -9,7 +9,6 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
-pub use graph::is_satisfied_by;
 pub use kernel_line::KernelLine;
 
 use core::cell::Cell;

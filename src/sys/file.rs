@@ -2,7 +2,7 @@
 
 use rustix::fs::{FileType, fstat, fstatfs, major, minor};
 
-use super::{AsFd, Errno};
+use super::{AsFd, BorrowedFd, Errno};
 
 /// File systems by the number that statfs(2) knows them by.
 pub mod magic {
@@ -24,4 +24,17 @@ pub fn is_character_device(file: impl AsFd, device: (u32, u32)) -> Result<bool, 
     let status = fstat(file)?;
     let is_character = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
     Ok(is_character && (major(status.st_rdev), minor(status.st_rdev)) == device)
+}
+
+/// Reserves the memory or blocks of a file, so that writing to them cannot fail. A file system that cannot is passed over.
+pub fn reserve(file: BorrowedFd<'_>, bytes: usize) -> Result<(), Errno> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes as u64) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        answer => answer,
+    }
+}
+
+/// fsync(2).
+pub fn fsync(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::fs::fsync(file)
 }

@@ -6,9 +6,9 @@ use super::{Errno, raw};
 
 // 32-bit kernels take the offset in pages, under another name; ours is always 0.
 #[cfg(target_pointer_width = "64")]
-use linux_raw_sys::general::__NR_mmap as MMAP;
+pub(super) use linux_raw_sys::general::__NR_mmap as MMAP;
 #[cfg(target_pointer_width = "32")]
-use linux_raw_sys::general::__NR_mmap2 as MMAP;
+pub(super) use linux_raw_sys::general::__NR_mmap2 as MMAP;
 
 /// `bytes` of zeroed memory that is never given back. Errors: ENOMEM, EINVAL for 0 bytes.
 pub fn map_anonymous(bytes: usize) -> Result<&'static mut [u8], Errno> {
@@ -27,4 +27,12 @@ pub fn with_memory<T>(bytes: usize, work: impl FnOnce(&mut [u8]) -> Result<T, Er
     // SAFETY: `work` could borrow the mapping only for its own time, and nobody else knows of it.
     let _ = unsafe { raw::call(linux_raw_sys::general::__NR_munmap, [at, bytes, 0, 0, 0, 0]) }; // it fails only on bad addresses
     made
+}
+
+/// The same for words.
+pub fn with_words<T>(words: usize, work: impl FnOnce(&mut [u32]) -> Result<T, Errno>) -> Result<T, Errno> {
+    with_memory(words * 4, |room| {
+        // SAFETY: the mapping is page-aligned and that many words long, and any bytes are words.
+        work(unsafe { core::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u32>(), words) })
+    })
 }

@@ -4,8 +4,12 @@
 #![allow(unsafe_code, reason = "with `mem` this is the only floor that may")]
 
 mod bpf;
+mod events;
 mod file;
+mod handler;
 mod libc;
+mod listen;
+mod machine;
 mod memory;
 mod mount;
 mod network;
@@ -14,6 +18,7 @@ mod process;
 mod raw;
 mod scheduling;
 mod seccomp;
+mod shared;
 mod signal;
 mod socket;
 mod streams;
@@ -21,9 +26,15 @@ mod time;
 mod walk;
 
 pub use bpf::{attach_device_program, load_device_program};
-pub use file::{file_system, file_type, is_character_device, magic};
+pub use events::{Events, Place, copy_to_number, pipe, set_nonblocking};
+pub use file::{file_system, file_type, fsync, is_character_device, magic, reserve};
+pub use handler::{ALL_BUT_FAULTS, start_over, survive_faults};
 pub use libc::{abort, strerror};
-pub use memory::{map_anonymous, with_memory};
+pub use listen::{accept_root, connect_for_requests, listen_for_messages, listen_for_requests};
+pub use machine::{
+    Leave, add_entropy, catch_ctrl_alt_del, feed_watchdog, leave, load_module, set_clock, set_watchdog, unmount, was_reset_by_watchdog,
+};
+pub use memory::{map_anonymous, with_memory, with_words};
 pub use mount::{
     About, Attributes, about, bind, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs, mount_onto, mount_tree,
     path_of, remount, set_label, unmount_detached,
@@ -36,10 +47,13 @@ pub use process::{
     set_groups, set_key_permissions, set_limit, set_namespace, soft_descriptor_limit, try_wait_pid, unshare, wait_any, wait_pid,
     wait_pidfd,
 };
+pub use process::{kill_all, raise_descriptor_limit};
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+pub use rustix::fs::sync;
 pub use rustix::io::Errno;
 pub use scheduling::{Scheduler, set_affinity, set_io_priority, set_memory_policy, set_personality, set_scheduler};
 pub use seccomp::{knows_filter_flag, load_filter};
+pub use shared::{await_change, map_shared, read_words, wake};
 pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
 pub use walk::{Missing, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};

@@ -312,3 +312,18 @@ pub fn reset_signal(signal: i32) {
     // SAFETY: the struct is at most 32 bytes, the kernel only reads it, and it outlives the call.
     let _ = unsafe { raw::call(c::__NR_rt_sigaction, arguments) }; // EINVAL for the two that cannot be set
 }
+
+/// Raises the limit of open descriptors as far as it goes, and returns what it was.
+pub fn raise_descriptor_limit() -> Limit {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum }); // up to the hard limit it is always allowed
+    let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    Limit { resource: c::RLIMIT_NOFILE, soft: number(before.current), hard: number(before.maximum) }
+}
+
+/// Sends a signal to every process but process 1 and the caller; 0 only asks whether there is one. Errors: ESRCH.
+pub fn kill_all(signal: i32) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed.
+    unsafe { raw::call(c::__NR_kill, [usize::MAX, signal as usize, 0, 0, 0, 0]) }.map(|_| ())
+}

@@ -194,14 +194,3 @@ impl core::fmt::Display for Cycle<'_, '_> {
         f.write_str(", …")
     }
 }
-
-/// Whether a condition on a service holds.
-pub fn is_satisfied_by(condition: Condition, is_up: bool, is_ready: bool, has_succeeded: bool, has_failed: bool) -> bool {
-    match condition {
-        Condition::Started => is_up || is_ready || has_succeeded,
-        Condition::Ready => is_ready || has_succeeded,
-        Condition::Exited => has_succeeded,
-        Condition::Failed => has_failed,
-        Condition::Ended => has_succeeded || has_failed,
-    }
-}

@@ -1,0 +1,546 @@
+//! The life of one service, pure: from what it is in, what happens and the time to what it is in then and what is to be done.
+//!
+//! Mustn't: know of processes, descriptors or clocks. Every time is handed in, in milliseconds of a clock that never goes back.
+
+use crate::plan::boot::{Condition, Kind, Policy, Ready, Restart};
+
+/// Where a service is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// It waits for others.
+    #[default]
+    Waiting,
+    /// It is being created.
+    Preparing,
+    /// It runs, and is not ready yet.
+    Starting,
+    /// It runs and is ready.
+    Ready,
+    /// It was told to end.
+    Stopping,
+    /// It has ended, and what is left of it is being removed.
+    Cleaning,
+    /// It waits to be started again.
+    Backoff,
+    /// It has done what it was to do.
+    Done,
+    /// It has failed, and is not started again.
+    Failed,
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl State {
+    /// All of them with their words, in the order of their numbers.
+    pub const ALL: [(State, &str); 10] = [
+        (State::Waiting, "waiting"),
+        (State::Preparing, "preparing"),
+        (State::Starting, "starting"),
+        (State::Ready, "ready"),
+        (State::Stopping, "stopping"),
+        (State::Cleaning, "cleaning"),
+        (State::Backoff, "backoff"),
+        (State::Done, "done"),
+        (State::Failed, "failed"),
+        (State::Stopped, "stopped"),
+    ];
+}
+
+/// What happens to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// All that it waits for is there.
+    Begin,
+    /// It was created and runs as this process.
+    Prepared(u32),
+    /// It could not be created.
+    Broken,
+    /// It says that it is ready.
+    Ready,
+    /// It says that it is alive.
+    Alive,
+    /// It says that it needs so many milliseconds more.
+    Extend(u32),
+    /// It says that it is not well, or says nothing any more.
+    Unwell,
+    /// Its process has ended with this status, 128 + the signal if by one.
+    Exited(i32),
+    /// What was left of it is gone.
+    Cleaned,
+    /// The time of [`Life::next_ms`] has come.
+    Time,
+    /// Somebody wants it up.
+    Start,
+    /// Somebody wants it down.
+    Stop,
+    /// Somebody wants it down and up again.
+    Restart,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// Create and start it.
+    Prepare,
+    /// Give up creating it.
+    Abort,
+    /// Send it its stop signal.
+    Signal,
+    /// Kill all of it.
+    Kill,
+    /// Remove what is left of it.
+    Clean,
+    /// Do what its policy says for one that is given up.
+    GiveUp,
+}
+
+/// A service, as far as it changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Where it is.
+    pub state: State,
+    /// Whether it is to be up.
+    pub is_wanted: bool,
+    /// Whether it is to come up again at once after its end.
+    pub is_again: bool,
+    /// Whether its end counts as a failure, whatever its status.
+    pub is_unwell: bool,
+    /// Whether it is given up once it is clean.
+    pub is_given_up: bool,
+    /// Where it goes when it is clean.
+    pub then: State,
+    /// Its process; 0 without one.
+    pub pid: u32,
+    /// How it ended last; -1 before.
+    pub exit: i32,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Restarts in all.
+    pub restarts: u32,
+    /// Since when it runs.
+    pub since_ms: u64,
+    /// When something is to happen; 0 for never.
+    pub deadline_ms: u64,
+    /// When it must have said that it is alive; 0 for never.
+    pub alive_by_ms: u64,
+}
+
+/// Killed processes end soon; those that do not are killed again.
+const KILL_AGAIN_MS: u64 = 2_000;
+
+/// s6's word for it: do not start me again.
+const DO_NOT_RESTART: i32 = 125;
+
+impl Life {
+    /// One that is to be up, or not, and was never started.
+    pub fn new(is_wanted: bool) -> Self {
+        Life { is_wanted, exit: -1, state: if is_wanted { State::Waiting } else { State::Stopped }, ..Life::default() }
+    }
+
+    /// When the next [`Event::Time`] is due; `u64::MAX` for never.
+    pub fn next_ms(&self) -> u64 {
+        let due = |time: u64| if time == 0 { u64::MAX } else { time };
+        due(self.deadline_ms).min(due(self.alive_by_ms))
+    }
+
+    /// Whether its process runs and was not told to end.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Starting | State::Ready)
+    }
+
+    /// Whether nothing of it is there, and nothing is going on.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Waiting | State::Backoff | State::Done | State::Failed | State::Stopped)
+    }
+
+    /// Whether a condition on it holds.
+    pub fn satisfies(&self, condition: Condition) -> bool {
+        let (is_done, has_failed) = (self.state == State::Done, self.state == State::Failed);
+        match condition {
+            Condition::Started => self.is_up() || is_done,
+            Condition::Ready => self.state == State::Ready || is_done,
+            Condition::Exited => is_done,
+            Condition::Failed => has_failed,
+            Condition::Ended => is_done || has_failed,
+        }
+    }
+
+    fn stop(&mut self, policy: &Policy, now: u64) {
+        self.state = State::Stopping;
+        self.alive_by_ms = 0;
+        self.deadline_ms = now + u64::from(policy.stop_timeout_ms.max(1));
+    }
+
+    /// It has ended, or could not be created: where it goes once it is clean.
+    fn end(&mut self, policy: &Policy, code: i32, now: u64) -> Action {
+        let is_ok = code == 0 && !self.is_unwell;
+        let was_up = self.pid != 0 && now.saturating_sub(self.since_ms) >= u64::from(policy.reset_ms);
+        (self.pid, self.exit, self.is_unwell, self.deadline_ms, self.alive_by_ms) = (0, code, false, 0, 0);
+        self.state = State::Cleaning;
+        self.is_given_up = false;
+        if was_up {
+            self.failures = 0;
+        }
+        self.then = if !self.is_wanted {
+            State::Stopped
+        } else if core::mem::take(&mut self.is_again) {
+            State::Waiting
+        } else if code == DO_NOT_RESTART {
+            State::Failed
+        } else if is_ok && (policy.restart != Restart::Always || policy.kind != Kind::Service) {
+            State::Done
+        } else {
+            self.failures += 1;
+            let is_over = policy.limit > 0 && self.failures > policy.limit;
+            self.is_given_up = policy.restart == Restart::No || is_over;
+            if self.is_given_up { State::Failed } else { State::Backoff }
+        };
+        if matches!(self.then, State::Waiting | State::Backoff) {
+            self.restarts += 1;
+        }
+        Action::Clean
+    }
+
+    fn delay_ms(&self, policy: &Policy) -> u64 {
+        let doubled = u64::from(policy.delay_ms) << (self.failures.max(1) - 1).min(31);
+        doubled.min(u64::from(policy.delay_max_ms).max(u64::from(policy.delay_ms)))
+    }
+}
+
+/// What becomes of a service, and what is to be done. What an event means nothing to stays as it is.
+pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, Action) {
+    let start_timeout = u64::from(policy.start_timeout_ms);
+    let is_silent = life.alive_by_ms != 0 && life.alive_by_ms <= now;
+    let is_due = life.deadline_ms != 0 && life.deadline_ms <= now;
+    let action = match (life.state, event) {
+        (State::Waiting, Event::Begin) => begin(&mut life, now, start_timeout),
+        (State::Waiting, Event::Time) if is_due => begin(&mut life, now, start_timeout),
+        (State::Preparing, Event::Prepared(pid)) => {
+            (life.pid, life.since_ms, life.deadline_ms) = (pid, now, 0);
+            let is_service = policy.kind == Kind::Service;
+            life.state = if is_service && policy.ready == Ready::Started { State::Ready } else { State::Starting };
+            if life.state == State::Starting && (is_service || policy.has_start_timeout) && start_timeout > 0 {
+                life.deadline_ms = now + start_timeout;
+            }
+            watch(&mut life, policy, now);
+            Action::None
+        }
+        (State::Stopping, Event::Prepared(pid)) => {
+            life.pid = pid;
+            Action::Kill
+        }
+        (State::Preparing | State::Stopping, Event::Broken) => life.end(policy, 255, now),
+        (State::Starting, Event::Ready) if policy.kind == Kind::Service => {
+            (life.state, life.deadline_ms) = (State::Ready, 0);
+            watch(&mut life, policy, now);
+            Action::None
+        }
+        (State::Starting | State::Ready, Event::Alive) => {
+            watch(&mut life, policy, now);
+            Action::None
+        }
+        (State::Starting | State::Ready | State::Stopping, Event::Extend(milliseconds)) => {
+            if life.deadline_ms != 0 {
+                life.deadline_ms = life.deadline_ms.max(now + u64::from(milliseconds));
+            }
+            Action::None
+        }
+        (State::Preparing, Event::Time) if is_due => {
+            life.is_unwell = true;
+            life.stop(policy, now);
+            Action::Abort
+        }
+        (State::Starting | State::Ready, Event::Time) if !(is_due || is_silent) => Action::None,
+        (State::Starting | State::Ready, Event::Time | Event::Unwell) => {
+            life.is_unwell = true;
+            life.stop(policy, now);
+            Action::Signal
+        }
+        (State::Starting | State::Ready | State::Stopping, Event::Exited(code)) => {
+            // Its end by our own signal is no failure.
+            let code = if life.state == State::Stopping && !life.is_unwell { 0 } else { code };
+            life.end(policy, code, now)
+        }
+        (State::Stopping, Event::Time) if is_due => {
+            life.deadline_ms = now + KILL_AGAIN_MS;
+            if life.pid == 0 { Action::Abort } else { Action::Kill }
+        }
+        (State::Cleaning, Event::Cleaned) => {
+            life.state = life.then;
+            match life.state {
+                State::Backoff => life.deadline_ms = now + life.delay_ms(policy),
+                State::Failed if life.is_given_up => return (life, Action::GiveUp),
+                _ => {}
+            }
+            Action::None
+        }
+        (State::Backoff, Event::Time) if is_due => {
+            (life.state, life.deadline_ms) = (State::Waiting, 0);
+            Action::None
+        }
+        (_, Event::Stop) => {
+            (life.is_wanted, life.is_again) = (false, false);
+            bring_down(&mut life, policy, now)
+        }
+        (State::Stopping | State::Cleaning, Event::Start | Event::Restart) => {
+            (life.is_wanted, life.is_again) = (true, true);
+            if life.state == State::Cleaning {
+                life.then = State::Waiting;
+            }
+            Action::None
+        }
+        (State::Preparing | State::Starting | State::Ready, Event::Restart) => {
+            (life.is_wanted, life.is_again) = (true, true);
+            bring_down(&mut life, policy, now)
+        }
+        (State::Backoff | State::Done | State::Failed | State::Stopped, Event::Start | Event::Restart) => {
+            (life.state, life.is_wanted, life.failures, life.deadline_ms) = (State::Waiting, true, 0, 0);
+            Action::None
+        }
+        _ => Action::None,
+    };
+    (life, action)
+}
+
+fn begin(life: &mut Life, now: u64, start_timeout: u64) -> Action {
+    (life.state, life.is_unwell) = (State::Preparing, false);
+    life.deadline_ms = if start_timeout > 0 { now + start_timeout } else { 0 };
+    Action::Prepare
+}
+
+fn bring_down(life: &mut Life, policy: &Policy, now: u64) -> Action {
+    match life.state {
+        State::Preparing => {
+            life.stop(policy, now);
+            Action::Abort
+        }
+        State::Starting | State::Ready => {
+            life.stop(policy, now);
+            Action::Signal
+        }
+        State::Cleaning => {
+            life.then = State::Stopped;
+            Action::None
+        }
+        State::Waiting | State::Backoff => {
+            (life.state, life.deadline_ms) = (State::Stopped, 0);
+            Action::None
+        }
+        _ => Action::None,
+    }
+}
+
+/// The time runs from when it is ready.
+fn watch(life: &mut Life, policy: &Policy, now: u64) {
+    if policy.watchdog_ms > 0 && life.state == State::Ready {
+        life.alive_by_ms = now + u64::from(policy.watchdog_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn service() -> Policy {
+        Policy {
+            kind: Kind::Service,
+            restart: Restart::OnFailure,
+            delay_ms: 200,
+            delay_max_ms: 1000,
+            reset_ms: 60_000,
+            limit: 3,
+            start_timeout_ms: 10_000,
+            stop_timeout_ms: 5_000,
+            ..Policy::default()
+        }
+    }
+
+    /// Walks through events, each at its time, and returns the life and the last action.
+    fn walk(policy: &Policy, life: Life, events: &[(Event, u64)]) -> (Life, Action) {
+        events.iter().fold((life, Action::None), |(life, _), (event, now)| next(policy, life, *event, *now))
+    }
+
+    const UP: [(Event, u64); 2] = [(Event::Begin, 10), (Event::Prepared(7), 20)];
+
+    fn up(policy: &Policy) -> Life {
+        walk(policy, Life::new(true), &UP).0
+    }
+
+    #[test]
+    fn it_is_ready_when_it_runs_or_when_it_says_so() {
+        assert_eq!(up(&service()).state, State::Ready);
+        let notify = Policy { ready: Ready::Notify, ..service() };
+        let (life, _) = walk(&notify, up(&notify), &[(Event::Ready, 30)]);
+        assert_eq!((up(&notify).state, life.state, life.deadline_ms), (State::Starting, State::Ready, 0));
+    }
+
+    #[test]
+    fn one_that_never_gets_ready_is_stopped_and_started_again() {
+        let notify = Policy { ready: Ready::Notify, ..service() };
+        let (life, action) = walk(&notify, up(&notify), &[(Event::Time, 10_019)]);
+        assert_eq!((life.state, action), (State::Starting, Action::None));
+        let (life, action) = walk(&notify, life, &[(Event::Time, 10_020)]);
+        assert_eq!((life.state, action), (State::Stopping, Action::Signal));
+        let (life, action) = walk(&notify, life, &[(Event::Exited(0), 10_050), (Event::Cleaned, 10_060)]);
+        assert_eq!((life.state, life.failures, action), (State::Backoff, 1, Action::None));
+    }
+
+    #[test]
+    fn it_can_ask_for_more_time() {
+        let notify = Policy { ready: Ready::Notify, ..service() };
+        let (life, _) = walk(&notify, up(&notify), &[(Event::Extend(60_000), 1_000), (Event::Time, 10_020)]);
+        assert_eq!((life.state, life.deadline_ms), (State::Starting, 61_000));
+    }
+
+    #[test]
+    fn a_crash_loop_is_slowed_down_and_given_up() {
+        let (mut life, mut now) = (up(&service()), 100);
+        for delay in [200, 400, 800] {
+            (life, _) = walk(&service(), life, &[(Event::Exited(1), now), (Event::Cleaned, now)]);
+            assert_eq!((life.state, life.deadline_ms - now), (State::Backoff, delay));
+            now += delay;
+            let (waiting, _) = walk(&service(), life, &[(Event::Time, now)]);
+            assert_eq!(waiting.state, State::Waiting);
+            (life, _) = walk(&service(), waiting, &[(Event::Begin, now), (Event::Prepared(8), now)]);
+        }
+        let (life, action) = walk(&service(), life, &[(Event::Exited(1), now), (Event::Cleaned, now)]);
+        assert_eq!((life.state, life.restarts, action), (State::Failed, 3, Action::GiveUp));
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_a_while_and_the_delay_has_a_bound() {
+        let mut life = Life { failures: 3, ..up(&service()) };
+        (life, _) = walk(&service(), life, &[(Event::Exited(1), 60_020), (Event::Cleaned, 60_020)]);
+        assert_eq!((life.state, life.failures), (State::Backoff, 1));
+        let endless = Policy { limit: 0, ..service() };
+        let (life, _) = walk(&endless, Life { failures: 90, ..up(&endless) }, &[(Event::Exited(1), 21), (Event::Cleaned, 21)]);
+        assert_eq!((life.state, life.deadline_ms), (State::Backoff, 1021));
+    }
+
+    #[test]
+    fn statuses_are_honoured() {
+        for (restart, status, then) in [
+            (Restart::OnFailure, 0, State::Done),
+            (Restart::OnFailure, 1, State::Backoff),
+            (Restart::OnFailure, 125, State::Failed),
+            (Restart::Always, 0, State::Backoff),
+            (Restart::Always, 125, State::Failed),
+            (Restart::No, 0, State::Done),
+            (Restart::No, 1, State::Failed),
+        ] {
+            let policy = Policy { restart, ..service() };
+            let (life, action) = walk(&policy, up(&policy), &[(Event::Exited(status), 30)]);
+            assert_eq!((life.state, life.then, action), (State::Cleaning, then, Action::Clean), "{restart:?} {status}");
+        }
+        let (_, action) = walk(&service(), up(&service()), &[(Event::Exited(125), 30), (Event::Cleaned, 40)]);
+        assert_eq!(action, Action::None, "125 is no reason to give up");
+    }
+
+    #[test]
+    fn a_oneshot_may_take_its_time_and_is_done_at_its_end() {
+        let oneshot = Policy { kind: Kind::Oneshot, restart: Restart::No, ..service() };
+        let (life, _) = walk(&oneshot, up(&oneshot), &[(Event::Ready, 25), (Event::Time, 99_999)]);
+        assert_eq!(life.state, State::Starting);
+        let (life, _) = walk(&oneshot, life, &[(Event::Exited(0), 100_000), (Event::Cleaned, 100_001)]);
+        assert_eq!(life.state, State::Done);
+        let bounded = Policy { has_start_timeout: true, ..oneshot };
+        let (life, action) = walk(&bounded, up(&bounded), &[(Event::Time, 10_020)]);
+        assert_eq!((life.state, action), (State::Stopping, Action::Signal));
+    }
+
+    #[test]
+    fn stopping_has_a_deadline_and_ends_in_a_kill() {
+        let (life, action) = walk(&service(), up(&service()), &[(Event::Stop, 1000)]);
+        assert_eq!((life.state, action, life.deadline_ms), (State::Stopping, Action::Signal, 6000));
+        let (life, action) = walk(&service(), life, &[(Event::Time, 6000)]);
+        assert_eq!((action, life.deadline_ms), (Action::Kill, 8000));
+        let (life, action) = walk(&service(), life, &[(Event::Exited(137), 6001), (Event::Cleaned, 6002)]);
+        assert_eq!((life.state, life.failures, action), (State::Stopped, 0, Action::None));
+    }
+
+    #[test]
+    fn one_that_is_being_created_can_be_stopped_too() {
+        let (life, action) = walk(&service(), Life::new(true), &[(Event::Begin, 1), (Event::Stop, 2)]);
+        assert_eq!((life.state, action), (State::Stopping, Action::Abort));
+        let (_, action) = walk(&service(), life, &[(Event::Prepared(9), 3)]);
+        assert_eq!(action, Action::Kill);
+        let (life, _) = walk(&service(), life, &[(Event::Broken, 3), (Event::Cleaned, 4)]);
+        assert_eq!(life.state, State::Stopped);
+    }
+
+    #[test]
+    fn one_that_hangs_while_it_is_created_is_aborted_and_tried_again() {
+        let (life, action) = walk(&service(), Life::new(true), &[(Event::Begin, 1), (Event::Time, 10_001)]);
+        assert_eq!((life.state, action), (State::Stopping, Action::Abort));
+        let (life, _) = walk(&service(), life, &[(Event::Broken, 10_002), (Event::Cleaned, 10_003)]);
+        assert_eq!((life.state, life.failures), (State::Backoff, 1));
+    }
+
+    #[test]
+    fn a_restart_by_hand_waits_for_nothing_and_counts_no_failure() {
+        let (life, action) = walk(&service(), up(&service()), &[(Event::Restart, 50)]);
+        assert_eq!((life.state, action), (State::Stopping, Action::Signal));
+        let (life, _) = walk(&service(), life, &[(Event::Exited(143), 60), (Event::Cleaned, 61)]);
+        assert_eq!((life.state, life.failures, life.restarts), (State::Waiting, 0, 1));
+        let (life, _) = walk(&service(), Life { state: State::Failed, failures: 4, ..life }, &[(Event::Start, 70)]);
+        assert_eq!((life.state, life.failures), (State::Waiting, 0));
+    }
+
+    #[test]
+    fn a_service_that_falls_silent_is_unwell() {
+        let watched = Policy { watchdog_ms: 1000, ..service() };
+        let life = up(&watched);
+        assert_eq!((life.alive_by_ms, life.next_ms()), (1020, 1020));
+        let (life, action) = walk(&watched, life, &[(Event::Alive, 900), (Event::Time, 1500)]);
+        assert_eq!((life.state, action), (State::Ready, Action::None));
+        let (life, action) = walk(&watched, life, &[(Event::Time, 1900)]);
+        assert_eq!((life.state, action), (State::Stopping, Action::Signal));
+    }
+
+    #[test]
+    fn states_stand_in_the_order_of_their_numbers() {
+        assert!(State::ALL.iter().enumerate().all(|(number, (state, _))| *state as usize == number));
+    }
+
+    fn events() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::Begin),
+            Just(Event::Prepared(5)),
+            Just(Event::Broken),
+            Just(Event::Ready),
+            Just(Event::Alive),
+            Just(Event::Extend(100)),
+            Just(Event::Unwell),
+            (0..256).prop_map(Event::Exited),
+            Just(Event::Cleaned),
+            Just(Event::Time),
+            Just(Event::Start),
+            Just(Event::Stop),
+            Just(Event::Restart),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: no state is left without a way on, and a stop wins in the end.
+        #[test]
+        fn nothing_gets_stuck(list in prop::collection::vec((events(), 0..5000u64), 0..60)) {
+            let policy = Policy { watchdog_ms: 500, ..service() };
+            let (mut life, mut now) = (Life::new(true), 1);
+            for (event, later) in list {
+                now += later;
+                (life, _) = next(&policy, life, event, now);
+                prop_assert!(life.state != State::Backoff || life.deadline_ms > 0);
+                prop_assert!(life.state != State::Stopping || life.deadline_ms > 0);
+            }
+            (life, _) = next(&policy, life, Event::Stop, now);
+            (life, _) = next(&policy, life, Event::Broken, now);
+            (life, _) = next(&policy, life, Event::Exited(0), now);
+            (life, _) = next(&policy, life, Event::Cleaned, now);
+            prop_assert!(life.is_at_rest() && !life.is_wanted);
+        }
+    }
+}
