@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use crate::mem::{Aside, Full, Words};
+use crate::mem::{Aside, Full, Names, Words, names};
 use crate::sys::Errno;
 
 /// A failure that is ready to be printed as one line: `what: on: why`.
@@ -134,6 +134,19 @@ impl fmt::Display for Reason {
     }
 }
 
+/// The values of an enumeration in the order of their numbers, and the words of each.
+struct Rows<T: 'static, const N: usize> {
+    values: [T; N],
+    words: Names,
+}
+
+/// Rows of (value, words).
+macro_rules! rows {
+    ($(($value:expr, $words:literal $(,)?)),* $(,)?) => {
+        Rows { values: [$($value),*], words: names![$($words),*] }
+    };
+}
+
 /// One row of the tables in `container::start`: what the child was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -196,7 +209,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of their numbers.
-    pub const ALL: [(Step, &str); 53] = [
+    const ALL: Rows<Step, 53> = rows![
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -252,9 +265,12 @@ impl Step {
         (Step::Signals, "signals"),
     ];
 
+    /// How many there are.
+    pub const COUNT: usize = Step::ALL.values.len();
+
     /// What the step does, as it stands in an error.
     pub fn doing(self) -> &'static str {
-        Step::ALL[self as usize].1
+        Step::ALL.words.get(self as usize).unwrap_or_default()
     }
 }
 
@@ -296,7 +312,7 @@ pub enum Note {
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    pub const ALL: [(Note, &str); 29] = [
+    const ALL: Rows<Note, 29> = rows![
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -333,7 +349,7 @@ impl Note {
 
     /// What was not possible, as it stands in an error.
     pub fn words(self) -> &'static str {
-        Note::ALL[self as usize].1
+        Note::ALL.words.get(self as usize).unwrap_or_default()
     }
 }
 
@@ -371,8 +387,8 @@ impl Fault {
             return None;
         }
         Some(Fault {
-            step: Step::ALL.get(usize::from(step))?.0,
-            note: Note::ALL.get(usize::from(note))?.0,
+            step: *Step::ALL.values.get(usize::from(step))?,
+            note: *Note::ALL.values.get(usize::from(note))?,
             item: u16::from_ne_bytes([item0, item1]),
             errno: Errno::from_raw_os_error(errno),
         })
@@ -393,8 +409,8 @@ mod tests {
 
     #[test]
     fn steps_and_notes_stand_in_the_order_of_their_numbers() {
-        assert!(Step::ALL.iter().enumerate().all(|(number, (step, _))| *step as usize == number));
-        assert!(Note::ALL.iter().enumerate().all(|(number, (note, _))| *note as usize == number));
+        assert!(Step::ALL.values.iter().enumerate().all(|(number, step)| *step as usize == number));
+        assert!(Note::ALL.values.iter().enumerate().all(|(number, note)| *note as usize == number));
     }
 
     #[test]
