@@ -1,6 +1,27 @@
 //! Every command and option in one table: the parser works from it and help is printed from it. It must not do anything.
 
-use Value::{Many, Number, Switch, Text};
+/// A row: `option!("name,n=WORD", value, "help")`.
+macro_rules! option {
+    ($spelling:literal, Switch, $help:literal $(,)?) => {
+        OptionRow(concat!("S", $spelling, "\n", $help))
+    };
+    ($spelling:literal, Text, $help:literal $(,)?) => {
+        OptionRow(concat!("T", $spelling, "\n", $help))
+    };
+    ($spelling:literal, Number, $help:literal $(,)?) => {
+        OptionRow(concat!("N", $spelling, "\n", $help))
+    };
+    ($spelling:literal, Many, $help:literal $(,)?) => {
+        OptionRow(concat!("M", $spelling, "\n", $help))
+    };
+}
+
+/// A row that help does not show.
+macro_rules! hidden {
+    ($spelling:literal, $value:ident) => {
+        option!($spelling, $value, "")
+    };
+}
 
 /// A command: what it is called, what it takes, what it is for.
 #[derive(Debug)]
@@ -58,17 +79,11 @@ pub enum Order {
     First,
 }
 
-/// An option.
+/// An option, made by `option!`: a letter for what it takes, its spelling, a line feed, what it is for. An empty help means: accepted, but not
+/// shown. The spelling is `name,n=WORD`: the long name, the name in one letter if it has one, and what help calls the value if it takes one.
+/// All in one text, because a row then is two fifths as large, and there are more than a hundred.
 #[derive(Debug)]
-pub struct OptionRow {
-    /// `name,n=WORD`: the long name, the name in one letter if it has one, and what help calls the value if it takes one.
-    /// In one text because a row then is a third smaller, and there are more than a hundred.
-    spelling: &'static str,
-    /// What it takes.
-    pub value: Value,
-    /// What it is for. Empty: accepted, but not shown.
-    pub help: &'static str,
-}
+pub struct OptionRow(&'static str);
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,41 +101,33 @@ pub enum Value {
 /// No command has more options than this: the parser keeps a place for each.
 pub const MAX_OPTIONS: usize = 20;
 
-const fn option(spelling: &'static str, value: Value, help: &'static str) -> OptionRow {
-    OptionRow { spelling, value, help }
-}
-
-const fn hidden(spelling: &'static str, value: Value) -> OptionRow {
-    option(spelling, value, "")
-}
-
-const BUNDLE: OptionRow = option("bundle,b=DIR", Text, "the bundle's directory (default: the current directory)");
+const BUNDLE: OptionRow = option!("bundle,b=DIR", Text, "the bundle's directory (default: the current directory)");
 const CONSOLE_SOCKET: OptionRow =
-    option("console-socket=PATH", Text, "send the terminal's master end to this AF_UNIX socket; needed with a terminal when detached");
-const PIDFD_SOCKET: OptionRow = option("pidfd-socket=PATH", Text, "send a pidfd of the container's first process to this AF_UNIX socket");
-const PID_FILE: OptionRow = option("pid-file=FILE", Text, "write the id of the container's first process to this file");
+    option!("console-socket=PATH", Text, "send the terminal's master end to this AF_UNIX socket; needed with a terminal when detached");
+const PIDFD_SOCKET: OptionRow = option!("pidfd-socket=PATH", Text, "send a pidfd of the container's first process to this AF_UNIX socket");
+const PID_FILE: OptionRow = option!("pid-file=FILE", Text, "write the id of the container's first process to this file");
 const NO_PIVOT: OptionRow =
-    option("no-pivot", Switch, "enter the root by MS_MOVE instead of pivot_root: for hosts that run from an initramfs");
-const NO_NEW_KEYRING: OptionRow = option("no-new-keyring", Switch, "stay in the caller's session keyring");
-const PRESERVE_FDS: OptionRow = option("preserve-fds=N", Number, "pass on N more file descriptors, after those of LISTEN_FDS");
-const DETACH: OptionRow = option("detach,d", Switch, "return as soon as the process runs");
-const NO_SUBREAPER: OptionRow = option("no-subreaper", Switch, "leave orphans of the container to others to reap");
-const FORMAT: OptionRow = option("format,f=FORMAT", Text, "table or json (default: table)");
+    option!("no-pivot", Switch, "enter the root by MS_MOVE instead of pivot_root: for hosts that run from an initramfs");
+const NO_NEW_KEYRING: OptionRow = option!("no-new-keyring", Switch, "stay in the caller's session keyring");
+const PRESERVE_FDS: OptionRow = option!("preserve-fds=N", Number, "pass on N more file descriptors, after those of LISTEN_FDS");
+const DETACH: OptionRow = option!("detach,d", Switch, "return as soon as the process runs");
+const NO_SUBREAPER: OptionRow = option!("no-subreaper", Switch, "leave orphans of the container to others to reap");
+const FORMAT: OptionRow = option!("format,f=FORMAT", Text, "table or json (default: table)");
 
 /// The option that every command has, without a row of its own.
-pub const HELP: OptionRow = option("help,h", Switch, "show help");
+pub const HELP: OptionRow = option!("help,h", Switch, "show help");
 
 /// What stands before the command.
 pub const GLOBAL: &[OptionRow] = &[
-    option("root=DIR", Text, "where the state of containers is kept (default: /run/ocinit, or XDG_RUNTIME_DIR/ocinit when rootless)"),
-    option("log=FILE", Text, "append messages to this file (default: stderr)"),
-    option("log-format=FORMAT", Text, "text or json (default: text)"),
-    option("debug", Switch, "log more"),
-    option("systemd-cgroup", Switch, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
-    option("cgroup-manager=MANAGER", Text, "cgroupfs, systemd or disabled (default: cgroupfs)"),
-    option("rootless=BOOL", Text, "go on where rights over cgroups are missing: true, false or auto (default: auto)"),
+    option!("root=DIR", Text, "where the state of containers is kept (default: /run/ocinit, or XDG_RUNTIME_DIR/ocinit when rootless)"),
+    option!("log=FILE", Text, "append messages to this file (default: stderr)"),
+    option!("log-format=FORMAT", Text, "text or json (default: text)"),
+    option!("debug", Switch, "log more"),
+    option!("systemd-cgroup", Switch, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
+    option!("cgroup-manager=MANAGER", Text, "cgroupfs, systemd or disabled (default: cgroupfs)"),
+    option!("rootless=BOOL", Text, "go on where rights over cgroups are missing: true, false or auto (default: auto)"),
     HELP,
-    option("version,v", Switch, "show the version"),
+    option!("version,v", Switch, "show the version"),
 ];
 
 const CREATE: &[OptionRow] = &[
@@ -132,7 +139,7 @@ const CREATE: &[OptionRow] = &[
     NO_NEW_KEYRING,
     PRESERVE_FDS,
     // containerd's library gives it to `create` too, where it means nothing.
-    hidden("detach,d", Switch),
+    hidden!("detach,d", Switch),
 ];
 
 const RUN: &[OptionRow] = &[
@@ -140,7 +147,7 @@ const RUN: &[OptionRow] = &[
     CONSOLE_SOCKET,
     PIDFD_SOCKET,
     DETACH,
-    option("keep", Switch, "keep the container's state when its process has ended"),
+    option!("keep", Switch, "keep the container's state when its process has ended"),
     PID_FILE,
     NO_SUBREAPER,
     NO_PIVOT,
@@ -151,75 +158,75 @@ const RUN: &[OptionRow] = &[
 const EXEC: &[OptionRow] = &[
     CONSOLE_SOCKET,
     PIDFD_SOCKET,
-    option("cwd=DIR", Text, "the directory to start in"),
-    option("env,e=NAME=VALUE", Many, "set a variable of the environment"),
-    option("tty,t", Switch, "give the process a terminal"),
-    option("user,u=UID[:GID]", Text, "the user and group to run as"),
-    option("additional-gids,g=GID", Many, "one more group"),
-    option("process,p=FILE", Text, "take the process object from this file"),
+    option!("cwd=DIR", Text, "the directory to start in"),
+    option!("env,e=NAME=VALUE", Many, "set a variable of the environment"),
+    option!("tty,t", Switch, "give the process a terminal"),
+    option!("user,u=UID[:GID]", Text, "the user and group to run as"),
+    option!("additional-gids,g=GID", Many, "one more group"),
+    option!("process,p=FILE", Text, "take the process object from this file"),
     DETACH,
     PID_FILE,
-    option("process-label=LABEL", Text, "the SELinux label of the process"),
-    option("apparmor=PROFILE", Text, "the AppArmor profile of the process"),
-    option("no-new-privs", Switch, "set no_new_privs"),
-    option("cap,c=CAP", Many, "one more capability"),
+    option!("process-label=LABEL", Text, "the SELinux label of the process"),
+    option!("apparmor=PROFILE", Text, "the AppArmor profile of the process"),
+    option!("no-new-privs", Switch, "set no_new_privs"),
+    option!("cap,c=CAP", Many, "one more capability"),
     PRESERVE_FDS,
-    option("cgroup=[CONTROLLER:]PATH", Many, "join this cgroup below the container's own"),
-    option("ignore-paused", Switch, "start even if the container is paused"),
+    option!("cgroup=[CONTROLLER:]PATH", Many, "join this cgroup below the container's own"),
+    option!("ignore-paused", Switch, "start even if the container is paused"),
 ];
 
 const UPDATE: &[OptionRow] = &[
-    option(
+    option!(
         "resources,r=FILE",
         Text,
         "take the resources object from this file, or from stdin if it is `-`; other options then do not count",
     ),
-    option("blkio-weight=N", Text, "share of block I/O, 10 to 1000"),
-    option("cpu-period=USEC", Text, "length of the period that the quota is for"),
-    option("cpu-quota=USEC", Text, "CPU time allowed in a period"),
-    option("cpu-burst=USEC", Text, "unused quota that may be saved up"),
-    option("cpu-share=N", Text, "share of CPU time against other containers"),
-    option("cpu-rt-period=USEC", Text, "length of the real-time period"),
-    option("cpu-rt-runtime=USEC", Text, "real-time CPU time allowed in a period"),
-    option("cpuset-cpus=LIST", Text, "CPUs to run on"),
-    option("cpuset-mems=LIST", Text, "memory nodes to use"),
-    option("cpu-idle=0|1", Text, "whether to run only on idle CPUs"),
-    option("memory=BYTES", Text, "limit of memory, -1 for none"),
-    option("memory-reservation=BYTES", Text, "memory that is protected from reclaim"),
-    option("memory-swap=BYTES", Text, "limit of memory and swap together, -1 for none"),
-    option("pids-limit=N", Text, "limit of processes and threads, -1 for none"),
-    option("l3-cache-schema=SCHEMA", Text, "Intel RDT: L3 cache"),
-    option("mem-bw-schema=SCHEMA", Text, "Intel RDT: memory bandwidth"),
-    hidden("kernel-memory=BYTES", Text),
-    hidden("kernel-memory-tcp=BYTES", Text),
+    option!("blkio-weight=N", Text, "share of block I/O, 10 to 1000"),
+    option!("cpu-period=USEC", Text, "length of the period that the quota is for"),
+    option!("cpu-quota=USEC", Text, "CPU time allowed in a period"),
+    option!("cpu-burst=USEC", Text, "unused quota that may be saved up"),
+    option!("cpu-share=N", Text, "share of CPU time against other containers"),
+    option!("cpu-rt-period=USEC", Text, "length of the real-time period"),
+    option!("cpu-rt-runtime=USEC", Text, "real-time CPU time allowed in a period"),
+    option!("cpuset-cpus=LIST", Text, "CPUs to run on"),
+    option!("cpuset-mems=LIST", Text, "memory nodes to use"),
+    option!("cpu-idle=0|1", Text, "whether to run only on idle CPUs"),
+    option!("memory=BYTES", Text, "limit of memory, -1 for none"),
+    option!("memory-reservation=BYTES", Text, "memory that is protected from reclaim"),
+    option!("memory-swap=BYTES", Text, "limit of memory and swap together, -1 for none"),
+    option!("pids-limit=N", Text, "limit of processes and threads, -1 for none"),
+    option!("l3-cache-schema=SCHEMA", Text, "Intel RDT: L3 cache"),
+    option!("mem-bw-schema=SCHEMA", Text, "Intel RDT: memory bandwidth"),
+    hidden!("kernel-memory=BYTES", Text),
+    hidden!("kernel-memory-tcp=BYTES", Text),
 ];
 
-const IMAGE_PATH: OptionRow = option("image-path=DIR", Text, "where the image files lie (default: checkpoint)");
-const WORK_PATH: OptionRow = option("work-path=DIR", Text, "where criu keeps its work files and logs");
-const TCP_ESTABLISHED: OptionRow = option("tcp-established", Switch, "allow open TCP connections");
-const EXT_UNIX_SK: OptionRow = option("ext-unix-sk", Switch, "allow UNIX sockets to the outside");
-const SHELL_JOB: OptionRow = option("shell-job", Switch, "allow jobs of a shell");
-const FILE_LOCKS: OptionRow = option("file-locks", Switch, "allow file locks");
-const LAZY_PAGES: OptionRow = option("lazy-pages", Switch, "fetch memory when it is touched");
-const CGROUPS_MODE: OptionRow = option("manage-cgroups-mode=MODE", Text, "soft, full, strict or ignore (default: soft)");
-const EMPTY_NS: OptionRow = option("empty-ns=NAMESPACE", Many, "make this namespace, but leave it empty");
-const AUTO_DEDUP: OptionRow = option("auto-dedup", Switch, "remove duplicate memory pages from the images");
+const IMAGE_PATH: OptionRow = option!("image-path=DIR", Text, "where the image files lie (default: checkpoint)");
+const WORK_PATH: OptionRow = option!("work-path=DIR", Text, "where criu keeps its work files and logs");
+const TCP_ESTABLISHED: OptionRow = option!("tcp-established", Switch, "allow open TCP connections");
+const EXT_UNIX_SK: OptionRow = option!("ext-unix-sk", Switch, "allow UNIX sockets to the outside");
+const SHELL_JOB: OptionRow = option!("shell-job", Switch, "allow jobs of a shell");
+const FILE_LOCKS: OptionRow = option!("file-locks", Switch, "allow file locks");
+const LAZY_PAGES: OptionRow = option!("lazy-pages", Switch, "fetch memory when it is touched");
+const CGROUPS_MODE: OptionRow = option!("manage-cgroups-mode=MODE", Text, "soft, full, strict or ignore (default: soft)");
+const EMPTY_NS: OptionRow = option!("empty-ns=NAMESPACE", Many, "make this namespace, but leave it empty");
+const AUTO_DEDUP: OptionRow = option!("auto-dedup", Switch, "remove duplicate memory pages from the images");
 
 const CHECKPOINT: &[OptionRow] = &[
     IMAGE_PATH,
     WORK_PATH,
-    option("parent-path=DIR", Text, "earlier images to add to, relative to the image path"),
-    option("leave-running", Switch, "let the container go on"),
+    option!("parent-path=DIR", Text, "earlier images to add to, relative to the image path"),
+    option!("leave-running", Switch, "let the container go on"),
     TCP_ESTABLISHED,
-    option("tcp-skip-in-flight", Switch, "leave out connections that are not established yet"),
-    option("link-remap", Switch, "allow files that were unlinked"),
+    option!("tcp-skip-in-flight", Switch, "leave out connections that are not established yet"),
+    option!("link-remap", Switch, "allow files that were unlinked"),
     EXT_UNIX_SK,
     SHELL_JOB,
     LAZY_PAGES,
-    option("status-fd=FD", Text, "write a NUL to this descriptor when lazy pages can be served"),
-    option("page-server=ADDRESS:PORT", Text, "send memory to this page server"),
+    option!("status-fd=FD", Text, "write a NUL to this descriptor when lazy pages can be served"),
+    option!("page-server=ADDRESS:PORT", Text, "send memory to this page server"),
     FILE_LOCKS,
-    option("pre-dump", Switch, "save memory only and let the container go on"),
+    option!("pre-dump", Switch, "save memory only and let the container go on"),
     CGROUPS_MODE,
     EMPTY_NS,
     AUTO_DEDUP,
@@ -242,13 +249,13 @@ const RESTORE: &[OptionRow] = &[
     EMPTY_NS,
     AUTO_DEDUP,
     LAZY_PAGES,
-    option("lsm-profile=TYPE:NAME", Text, "the security profile to restore with"),
-    option("lsm-mount-context=CONTEXT", Text, "the mount label to restore with"),
+    option!("lsm-profile=TYPE:NAME", Text, "the security profile to restore with"),
+    option!("lsm-mount-context=CONTEXT", Text, "the mount label to restore with"),
 ];
 
 const EVENTS: &[OptionRow] = &[
-    option("interval=DURATION", Text, "time between two lines of figures (default: 5s)"),
-    option("stats", Switch, "print the figures once"),
+    option!("interval=DURATION", Text, "time between two lines of figures (default: 5s)"),
+    option!("stats", Switch, "print the figures once"),
 ];
 
 /// What most rows have; each row says only what differs.
@@ -275,10 +282,10 @@ pub const COMMANDS: &[CommandRow] = &[
         description: "Without an argument it reads /etc/ocinit/boot.json, and the bundles in /etc/ocinit/bundles, else in /containers.\n   \
             The argument is another boot.json or directory of bundles, or with --check and --dry-run the root of a device's files.",
         options: &[
-            option("check", Switch, "only say what is wrong; needs no rights"),
-            option("dry-run", Switch, "only say what is wrong, and what would be started in which order"),
+            option!("check", Switch, "only say what is wrong; needs no rights"),
+            option!("dry-run", Switch, "only say what is wrong, and what would be started in which order"),
             // For our own next life.
-            hidden("resume=HOW", Text),
+            hidden!("resume=HOW", Text),
         ],
         ..PLAIN
     },
@@ -307,7 +314,7 @@ pub const COMMANDS: &[CommandRow] = &[
         verb: Some(Verb::Delete),
         summary: "delete what is left of a container",
         description: "Removes the cgroup and the state of a container that has stopped, or that was created and never started.",
-        options: &[option("force,f", Switch, "kill the container first if it runs; no error if there is none")],
+        options: &[option!("force,f", Switch, "kill the container first if it runs; no error if there is none")],
         ..PLAIN
     },
     CommandRow { name: "events", summary: "print figures and events of a container", options: EVENTS, ..PLAIN },
@@ -353,7 +360,7 @@ pub const COMMANDS: &[CommandRow] = &[
         count: (1, 2),
         summary: "send a signal to the first process of a container",
         description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM).",
-        options: &[hidden("all,a", Switch)],
+        options: &[hidden!("all,a", Switch)],
         ..PLAIN
     },
     CommandRow {
@@ -362,7 +369,7 @@ pub const COMMANDS: &[CommandRow] = &[
         arguments: "",
         count: (0, 0),
         summary: "list the containers below the root",
-        options: &[FORMAT, option("quiet,q", Switch, "print the ids only")],
+        options: &[FORMAT, option!("quiet,q", Switch, "print the ids only")],
         ..PLAIN
     },
     CommandRow {
@@ -371,7 +378,7 @@ pub const COMMANDS: &[CommandRow] = &[
         arguments: "<service>",
         summary: "print what a service wrote",
         description: "Each line has its time and its priority, as in syslog(3).",
-        options: &[option("follow,f", Switch, "go on with what it writes")],
+        options: &[option!("follow,f", Switch, "go on with what it writes")],
         ..PLAIN
     },
     CommandRow { name: "pause", verb: Some(Verb::Pause), summary: "stop all processes of a container for a while", ..PLAIN },
@@ -431,7 +438,7 @@ pub const COMMANDS: &[CommandRow] = &[
         count: (0, 0),
         summary: "write a config.json to start from",
         description: "The container that it describes runs `sh` on a terminal in the root file system at `rootfs`.",
-        options: &[BUNDLE, option("rootless", Switch, "for a user without rights: with a user namespace")],
+        options: &[BUNDLE, option!("rootless", Switch, "for a user without rights: with a user namespace")],
         ..PLAIN
     },
     CommandRow { name: "start", verb: Some(Verb::Start), summary: "start the process of a created container", ..PLAIN },
@@ -469,11 +476,31 @@ impl OptionRow {
 
     /// Whether help leaves it out.
     pub fn is_hidden(&self) -> bool {
-        self.help.is_empty()
+        self.help().is_empty()
+    }
+
+    /// What it takes.
+    pub fn value(&self) -> Value {
+        match self.0.as_bytes().first() {
+            Some(b'S') => Value::Switch,
+            Some(b'N') => Value::Number,
+            Some(b'M') => Value::Many,
+            _ => Value::Text,
+        }
+    }
+
+    /// What it is for; may be empty.
+    pub fn help(&self) -> &'static str {
+        self.spelling_and_help().1
+    }
+
+    fn spelling_and_help(&self) -> (&'static str, &'static str) {
+        self.0.get(1..).and_then(|text| text.split_once('\n')).unwrap_or_default()
     }
 
     fn split(&self) -> (&'static str, &'static str, &'static str) {
-        let (names, word) = self.spelling.split_once('=').unwrap_or((self.spelling, ""));
+        let spelling = self.spelling_and_help().0;
+        let (names, word) = spelling.split_once('=').unwrap_or((spelling, ""));
         let (long, short) = names.split_once(',').unwrap_or((names, ""));
         (long, short, word)
     }

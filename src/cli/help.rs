@@ -62,7 +62,7 @@ fn print_options(title: &str, rows: &[OptionRow], out: &mut dyn Write) -> fmt::R
         for _ in self::width(row)..width {
             out.write_char(' ')?;
         }
-        writeln!(out, "  {}", row.help)?;
+        writeln!(out, "  {}", row.help())?;
     }
     Ok(())
 }

@@ -415,7 +415,7 @@ impl<'a> Given<'a> {
             return Err(Misuse::Syntax(word));
         }
         let place = self.place(name).ok_or(Misuse::UnknownOption(name))?;
-        let kind = self.rows.get(place).map_or(Value::Switch, |row| row.value);
+        let kind = self.rows.get(place).map_or(Value::Switch, |row| row.value());
         let (value, after) = match (value, kind) {
             (Some(value), _) => (value, after),
             (None, Value::Switch) => (c"true", after),

@@ -229,7 +229,7 @@ fn the_table_has_room_and_no_name_twice() {
         assert!(rows.len() <= MAX_OPTIONS, "{command}");
         let mut names: Vec<&str> = rows.iter().flat_map(|row| [row.name(), row.short()]).filter(|name| !name.is_empty()).collect();
         let count = names.len();
-        assert!(rows.iter().all(|row| row.word().is_empty() == (row.value == Value::Switch)), "{command}");
+        assert!(rows.iter().all(|row| row.word().is_empty() == (row.value() == Value::Switch)), "{command}");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count, "{command}");
