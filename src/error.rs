@@ -179,6 +179,7 @@ pub enum Step {
     Sysctl,
     ReadonlyPaths,
     MaskedPaths,
+    RootPropagation,
     NoNewPrivileges,
     Scheduler,
     IoPriority,
@@ -237,6 +238,7 @@ impl Step {
         (Step::Sysctl, "sysctl"),
         (Step::ReadonlyPaths, "linux.readonlyPaths"),
         (Step::MaskedPaths, "linux.maskedPaths"),
+        (Step::RootPropagation, "linux.rootfsPropagation"),
         (Step::NoNewPrivileges, "process.noNewPrivileges"),
         (Step::Scheduler, "process.scheduler"),
         (Step::IoPriority, "process.ioPriority"),
@@ -308,6 +310,7 @@ pub enum Note {
     RecursiveAttributes,
     CopyUp,
     IdMap,
+    Uncover,
 }
 
 impl Note {
@@ -345,6 +348,7 @@ impl Note {
         (Note::RecursiveAttributes, "change the attributes of it and all below it (Linux 5.12)"),
         (Note::CopyUp, "tmpcopyup"),
         (Note::IdMap, "map the owners of its files (Linux 5.12, and a file system that can)"),
+        (Note::Uncover, "take away the host's procfs and sysfs"),
     ];
 
     /// What was not possible, as it stands in an error.

@@ -5,14 +5,14 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use linux_raw_sys::general::CLONE_NEWPID;
+use linux_raw_sys::general::{CLONE_NEWNS, CLONE_NEWPID};
 
 use super::bundle::{self, Bundle};
 use super::errands::Errand;
 use super::foreground::Running;
 use super::hooks::{self, Inherited, Moment};
 use super::start;
-use super::state::{self, Directory, Record};
+use super::state::{self, Directory, Record, SharedRoot};
 use super::{facts, net_devices, trouble, words};
 use crate::error::{Doing, Error, Fault, Result};
 use crate::log::Log;
@@ -237,6 +237,9 @@ struct Work {
 impl Work {
     fn carry_out(&mut self, request: &Request<'_, '_>) -> Result<'static, (OwnedFd, Option<OwnedFd>)> {
         self.note_cgroup_path()?;
+        if !self.plan.namespaces.has_own(CLONE_NEWNS) {
+            self.directory.shared_root = SharedRoot::look(self.plan.root.path);
+        }
         self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
         self.make_cgroup()?;
         // A limit of one process would leave no place for the one in between.
@@ -293,6 +296,7 @@ impl Work {
             created,
             uid: task::geteuid().as_raw(),
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
+            root_mount: self.directory.shared_root.as_ref().map_or(0, SharedRoot::before),
             hooks: hooks::later(self.bundle.config),
             annotations: self.bundle.config.annotations,
         })
@@ -410,6 +414,7 @@ impl Work {
                     self.move_net_devices()?;
                     answer(channel)?;
                 }
+                Message::Uncover => self.errand(channel).tell_what_would_leak()?,
                 Message::Source(index) => self.errand(channel).send_source(index)?,
                 Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
@@ -488,6 +493,8 @@ enum Message<'m> {
     Hooks,
     NetDevices,
     Fault(Fault, &'m [u8]),
+    /// What the host's root would leak is wanted.
+    Uncover,
     /// The source of the mount of this index is wanted.
     Source(u16),
     End,
@@ -506,6 +513,7 @@ fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> R
         sync::REQUEST_NET_DEVICES => Message::NetDevices,
         sync::FAULT => sync::read_fault(rest).map_or(Message::End, |(fault, came_along)| Message::Fault(fault, came_along)),
         sync::MAPS => Message::Maps,
+        sync::UNCOVER => Message::Uncover,
         sync::SOURCE => rest.first_chunk().map_or(Message::End, |index| Message::Source(u16::from_ne_bytes(*index))),
         sync::CHILD => {
             let pid = rest.first_chunk().and_then(|pid| task::Pid::from_raw(i32::from_ne_bytes(*pid)));

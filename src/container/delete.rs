@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::hooks::{self, Inherited};
 use super::signal;
-use super::state::{self, Directory, Record, Status};
+use super::state::{self, Directory, Record, SharedRoot, Status};
 use super::{bundle, facts};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
@@ -20,7 +20,7 @@ const DYING_CHILD_MS: u32 = 5_000;
 
 /// `delete`: of a container that has stopped, or was never started; with `force` of any.
 pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inherited<'_>, log: &Log, arena: &Arena<'a>) -> Result<'a, ()> {
-    let directory = match Directory::open(root, id) {
+    let mut directory = match Directory::open(root, id) {
         Err(error) if is_forced && error.is_said("container does not exist") => return Ok(()),
         directory => directory?,
     };
@@ -47,7 +47,7 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
     }
     // Read before it is removed, run when everything is gone.
     let bundle = if record.hooks & hooks::POSTSTOP != 0 { bundle::kept(&directory, record.bundle, arena).map(Some) } else { Ok(None) };
-    destroy(&record, &directory, procfs.as_fd())?;
+    destroy(&record, &mut directory, procfs.as_fd())?;
     match bundle {
         Ok(Some(bundle)) => hooks::poststop(&bundle, record.id, inherited, log),
         Ok(None) => {}
@@ -57,11 +57,12 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
 }
 
 /// Ends what still runs, then removes the cgroup and the state directory.
-pub fn destroy<'a>(record: &Record<'a>, directory: &Directory, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
+pub fn destroy<'a>(record: &Record<'a>, directory: &mut Directory, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
     if let Some(process) = state::open_process(record, procfs) {
         end(record, &process, procfs)?;
     }
     remove_cgroup(record, directory)?;
+    directory.shared_root = SharedRoot::of(record.rootfs, record.root_mount);
     match directory.remove() {
         Err(Errno::NOENT) => Ok(()), // `run` in the foreground was faster
         answer => answer.doing("remove the state directory", record.id),

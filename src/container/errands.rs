@@ -1,9 +1,10 @@
 //! What the parent does for its child, which has not the rights itself: id maps and clocks of its namespaces, sources of its mounts.
 
+use super::facts;
 use crate::error::{Doing, Fault, Result, Step};
-use crate::mem::Arena;
+use crate::mem::{Arena, List};
 use crate::plan::Plan;
-use crate::plan::mounts::{FileSystem, Source};
+use crate::plan::mounts::{Entry, FileSystem, Source};
 use crate::steps::{At, sources, sync};
 use crate::sys::{self, AsFd, BorrowedFd, fs};
 
@@ -47,6 +48,31 @@ impl Errand<'_> {
                 self.answer(&message, None)
             }
         }
+    }
+
+    /// The mount points of every whole procfs and sysfs outside of the root. Without `--no-pivot` only where the host's root is the initial
+    /// ramfs, for which pivot_root cannot work.
+    pub fn tell_what_would_leak(&self) -> Result<'static, ()> {
+        let root = self.plan.root.path.to_bytes();
+        let mut may_move = self.plan.root.entry == Entry::Move;
+        let mut found = List::default();
+        let mut room = Ok(());
+        let table = self.arena.format_c(format_args!("{}/mountinfo", self.pid))?;
+        facts::each_mount(self.procfs, table, &mut |mount| {
+            if matches!(mount.kind, "proc" | "sysfs" | "rootfs") && mount.root == "/" && room.is_ok() {
+                room = mount.target(self.arena).and_then(|target| {
+                    may_move |= mount.kind == "rootfs" && target == c"/";
+                    let is_inside = target.to_bytes().strip_prefix(root).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+                    if mount.kind == "rootfs" || is_inside { Ok(()) } else { found.push(self.arena, target) }
+                });
+            }
+            None
+        })?;
+        room?;
+        for path in &found {
+            self.answer(path.to_bytes_with_nul(), None)?;
+        }
+        self.answer(&[if may_move { sync::READY } else { sync::FAULT }], None)
     }
 
     fn answer(&self, message: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<'static, ()> {

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use crate::error::{Doing, Error, Result};
-use crate::mem::Arena;
+use crate::mem::{Arena, Full};
 use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// Opens the host's /proc, and looks whether it is one.
@@ -41,24 +41,59 @@ pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a,
         return Ok(Some(USUAL));
     }
     let mut found = None;
-    each_line(procfs, c"self/mountinfo", |line| {
-        // proc_pid_mountinfo(5): the fifth field is the mount point; after a lone hyphen comes the type.
-        let mut fields = line.split(' ');
-        let path = fields.nth(4)?;
-        fields.find(|field| *field == "-")?;
-        found = (fields.next()? == "cgroup2").then(|| arena.format(format_args!("{path}")));
+    each_mount(procfs, c"self/mountinfo", &mut |mount| {
+        found = (mount.kind == "cgroup2").then(|| mount.target(arena));
         found.map(|_| ())
     })?;
     Ok(match found {
-        Some(path) => Some(path?),
+        Some(path) => path?.to_str().ok(),
         None => None,
+    })
+}
+
+/// A line of the mount table.
+#[derive(Clone, Copy)]
+pub struct MountLine<'l> {
+    /// What of its file system is mounted; `/` for all of it.
+    pub root: &'l str,
+    /// Where, with blanks and the like as `\\040`.
+    target: &'l str,
+    /// The type of the file system.
+    pub kind: &'l str,
+}
+
+impl MountLine<'_> {
+    /// Where it is mounted.
+    pub fn target<'a>(&self, arena: &Arena<'a>) -> core::result::Result<&'a CStr, Full> {
+        let mut pieces = self.target.split('\\');
+        let whole = arena.append::<Full>(|append| {
+            pieces.next().unwrap_or_default().bytes().try_for_each(&mut *append)?;
+            for piece in pieces {
+                let (code, rest) = piece.split_at_checked(3).unwrap_or(("", piece));
+                append(u8::from_str_radix(code, 8).unwrap_or(b'?'))?;
+                rest.bytes().try_for_each(&mut *append)?;
+            }
+            append(0)
+        })?;
+        CStr::from_bytes_with_nul(whole).map_err(|_| Full)
+    }
+}
+
+/// Calls `visit` with each line of a mount table (proc_pid_mountinfo(5)), until it returns something.
+pub fn each_mount<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(MountLine<'_>) -> Option<()>) -> Result<'a, ()> {
+    each_line(procfs, name, &mut |line| {
+        // The fourth field is the root, the fifth the mount point; after a lone hyphen comes the type.
+        let mut fields = line.split(' ');
+        let (root, target) = (fields.nth(3)?, fields.next()?);
+        fields.find(|field| *field == "-")?;
+        visit(MountLine { root, target, kind: fields.next()? })
     })
 }
 
 /// The runtime's own cgroup below the mount, as cgroup v2 numbers hierarchies; empty without one.
 pub fn own_cgroup<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, &'a str> {
     let mut found = None;
-    each_line(procfs, c"self/cgroup", |line| {
+    each_line(procfs, c"self/cgroup", &mut |line| {
         found = line.strip_prefix("0::").map(|path| arena.format(format_args!("{path}")));
         found.map(|_| ())
     })?;
@@ -66,7 +101,7 @@ pub fn own_cgroup<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, &
 }
 
 /// Calls `visit` with each line of a file of procfs, until it returns something. Lines of more than 4,095 bytes are passed over.
-fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'static CStr, mut visit: impl FnMut(&str) -> Option<()>) -> Result<'a, ()> {
+fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(&str) -> Option<()>) -> Result<'a, ()> {
     let file = fs::openat(procfs, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", name)?;
     let mut buffer = [0; 4096];
     let mut held = 0;
@@ -140,6 +175,14 @@ pub fn now() -> (i64, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mount_table_writes_blanks_in_octal() {
+        let mut room = [core::mem::MaybeUninit::uninit(); 64];
+        let arena = Arena::new(&mut room);
+        let line = MountLine { root: "/", target: "/a\\040b\\134c\\011", kind: "proc" };
+        assert_eq!(line.target(&arena).unwrap(), c"/a b\\c\t");
+    }
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {

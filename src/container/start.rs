@@ -46,6 +46,7 @@ pub const CREATE: &[Row] = &[
     (Step::ReadonlyRoot, root::make_readonly),
     (Step::ReadonlyPaths, masks::make_paths_readonly),
     (Step::MaskedPaths, masks::hide_paths),
+    (Step::RootPropagation, root::set_propagation),
     (Step::WorkingDirectory, workload::enter_directory),
     (Step::Umask, settings::set_umask),
     (Step::Home, users::find_home),

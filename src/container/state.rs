@@ -11,7 +11,7 @@ use super::facts;
 use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::log::{JsonString, Time};
-use crate::mem::Arena;
+use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs};
 
@@ -33,17 +33,55 @@ struct Json<'r, 'a>(&'r Record<'a>);
 
 impl fmt::Display for Json<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, hooks, annotations } = self.0;
+        let Record { version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, root_mount, hooks, annotations } =
+            self.0;
         write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
         }
-        write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"hooks\":{hooks},\"annotations\":{{")?;
+        write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"rootMount\":{root_mount},\"hooks\":{hooks},\"annotations\":{{")?;
         for (index, entry) in annotations.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{}:{}", JsonString(entry.key), JsonString(entry.value))?;
         }
         f.write_str("}}\n")
+    }
+}
+
+/// A root file system that is mounted where everybody sees it, because the container has no mount namespace of its own.
+pub struct SharedRoot {
+    path: PathBuffer,
+    /// The mount that its path led to before.
+    before: u64,
+}
+
+impl SharedRoot {
+    /// For a container that is about to be created.
+    pub fn look(path: &CStr) -> Option<SharedRoot> {
+        SharedRoot::of(path.to_str().ok()?, SharedRoot::mount_at(path)?)
+    }
+
+    /// For a container that exists; `before` is 0 where it has its own mounts.
+    pub fn of(path: &str, before: u64) -> Option<SharedRoot> {
+        let mut buffer = PathBuffer::new();
+        (before != 0 && buffer.set(&[path.as_bytes()])).then_some(SharedRoot { path: buffer, before })
+    }
+
+    /// As it is recorded.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    fn mount_at(path: &CStr) -> Option<u64> {
+        let directory = fs::open(path, OPEN.union(fs::OFlags::PATH), fs::Mode::empty()).ok()?;
+        sys::about(directory.as_fd()).ok()?.mount_id
+    }
+
+    /// With all that was mounted in it. Whatever the caller had mounted there stays.
+    fn take_off(&self) {
+        if SharedRoot::mount_at(self.path.as_c_str()).is_some_and(|now| now != self.before) {
+            let _ = sys::unmount_detached(self.path.as_c_str()); // what cannot be taken off is left to see
+        }
     }
 }
 
@@ -54,6 +92,8 @@ pub struct Directory {
     parent: OwnedFd,
     /// Its name there: the container's id.
     name: heapless::String<256>,
+    /// What is taken off when the container is removed.
+    pub shared_root: Option<SharedRoot>,
 }
 
 fn name_of<'a>(id: &str) -> Result<'a, heapless::String<256>> {
@@ -101,7 +141,7 @@ impl Directory {
             made => made.doing("mkdir the state directory", id)?,
         }
         let fd = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty()).doing("open the state directory", id)?;
-        let directory = Directory { fd, parent, name };
+        let directory = Directory { fd, parent, name, shared_root: None };
         directory.lock()?;
         Ok(directory)
     }
@@ -120,7 +160,7 @@ impl Directory {
         let name = name_of(id)?;
         let fd = fs::openat(parent, as_c_str(&name), OPEN, fs::Mode::empty()).map_err(missing)?;
         let parent = fs::fcntl_dupfd_cloexec(parent, 3).doing("dup", id)?;
-        Ok(Directory { fd, parent, name })
+        Ok(Directory { fd, parent, name, shared_root: None })
     }
 
     /// The same from an open `--root`, for lists: `None` if it is gone again.
@@ -256,7 +296,12 @@ impl Directory {
     }
 
     /// Removes the directory and what is in it.
+    ///
+    /// First of all it takes off the root file system of a container that has none of the mounts to itself.
     pub fn remove(&self) -> core::result::Result<(), Errno> {
+        if let Some(root) = &self.shared_root {
+            root.take_off();
+        }
         for name in [FIFO, CREATING, READY, CONFIG, STATE] {
             match fs::unlinkat(&self.fd, name, fs::AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}

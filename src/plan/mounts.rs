@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as c;
-use linux_raw_sys::general::{CLONE_NEWCGROUP, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE};
+use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE};
 
 use super::namespaces::{self, Namespaces};
 use super::{Facts, Options, c_str, cgroup};
@@ -20,10 +20,23 @@ pub struct Root<'a> {
     pub path: &'a CStr,
     /// Whether it becomes read-only at the end.
     pub is_readonly: bool,
-    /// MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC or not: what the host's mounts become in the new mount namespace.
+    /// What the host's mounts become first: MS_SLAVE or MS_PRIVATE with MS_REC; 0 leaves them as they are.
+    pub of_the_host: u32,
+    /// What the root becomes in the end: MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC or not.
     pub propagation: u32,
-    /// Whether to enter it by MS_MOVE and chroot, without pivot_root.
-    pub no_pivot: bool,
+    /// How it becomes `/`.
+    pub entry: Entry,
+}
+
+/// How the root file system becomes `/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// By pivot_root; by MS_MOVE where the host's root is the initial ramfs.
+    Pivot,
+    /// By MS_MOVE and chroot, after nothing is left of the host that a mount namespace inside could show again.
+    Move,
+    /// By chroot alone: the mount namespace is not the container's own.
+    Chroot,
 }
 
 /// One thing to mount.
@@ -116,14 +129,31 @@ pub struct IdMap<'a> {
     pub is_recursive: bool,
 }
 
-pub(super) fn root<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Root<'a>> {
+pub(super) fn root<'a>(
+    config: &Config<'a>,
+    facts: &Facts<'a>,
+    options: &Options<'a>,
+    namespaces: &Namespaces<'_>,
+    arena: &Arena<'a>,
+) -> Result<'a, Root<'a>> {
     let root = config.root.as_ref().ok_or(Error::said("config.json: root: it is missing"))?;
     let written = config.linux.as_ref().map(|linux| linux.rootfs_propagation).unwrap_or_default();
     let propagation = match names::mount_option(written) {
         Some(MountOption::Propagation(flags)) => flags,
         _ => MS_SLAVE | MS_REC,
     };
-    Ok(Root { path: absolute(facts.bundle, root.path, arena)?, is_readonly: root.readonly, propagation, no_pivot: options.no_pivot })
+    let entry = match (namespaces.makes(CLONE_NEWNS), options.no_pivot) {
+        (false, _) => Entry::Chroot,
+        (true, false) => Entry::Pivot,
+        (true, true) => Entry::Move,
+    };
+    let of_the_host = match propagation & !MS_REC {
+        _ if entry == Entry::Chroot => 0,
+        MS_SHARED => 0, // what is bound from a shared mount is to be shared with the host
+        MS_PRIVATE => MS_PRIVATE | MS_REC,
+        _ => MS_SLAVE | MS_REC,
+    };
+    Ok(Root { path: absolute(facts.bundle, root.path, arena)?, is_readonly: root.readonly, of_the_host, propagation, entry })
 }
 
 pub(super) fn build<'a>(

@@ -6,7 +6,7 @@
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS};
+use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS};
 
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
@@ -98,7 +98,7 @@ impl Namespaces<'_> {
 
 pub(super) fn build<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<'a, Namespaces<'a>> {
     let mut made = Namespaces::default();
-    let Some(linux) = linux else { return Err(without_mount_namespace()) };
+    let Some(linux) = linux else { return Ok(made) };
     for (index, namespace) in linux.namespaces.iter().enumerate() {
         let Some(known) = names::namespace(namespace.kind) else {
             return Err(Error::text(arena.format(format_args!("linux.namespaces[{index}].type"))?, namespace.kind, "unknown namespace"));
@@ -109,12 +109,6 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<
             made.join.push(arena, Join { flag: known.flag(), path: super::c_str(namespace.path, arena)? })?;
         }
     }
-    if !made.makes(CLONE_NEWNS) {
-        return Err(without_mount_namespace());
-    }
-    if made.joins(CLONE_NEWNS) {
-        return Err(without_mount_namespace());
-    }
     if made.makes(CLONE_NEWTIME) {
         made.time_offsets = arena.format(format_args!("{}", Offsets(&linux.time_offsets)))?;
     }
@@ -123,10 +117,6 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<
         made.gid_map = map(&linux.gid_mappings, arena)?;
     }
     Ok(made)
-}
-
-fn without_mount_namespace<'a>() -> Error<'a> {
-    Error::text("linux.namespaces", "", "a container without a new mount namespace is not supported yet")
 }
 
 /// `clock seconds nanoseconds` a line, as time_namespaces(7) wants it.

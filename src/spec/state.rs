@@ -26,6 +26,8 @@ object! {
         "uid" => uid: u32,
         /// Whether it has no pid namespace of its own, so that ending its first process does not end the others.
         "sharesPids" => shares_pids: bool,
+        /// Where the container mounts among the host's mounts: the mount that its root's path led to before. 0 otherwise.
+        "rootMount" => root_mount: u64,
         /// Which hooks are still to come: bits of `container::hooks`.
         "hooks" => hooks: u32,
         "annotations" => annotations: List<'a, Entry<'a, &'a str>>,

@@ -8,7 +8,7 @@ use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, MS_REMOUNT};
 use super::{At, Done, Stage, copy_up, sync};
 use crate::error::Note;
 use crate::plan::mounts::{Bind, FileSystem, Mount, Source};
-use crate::sys::{self, About, AsFd, Attributes, BorrowedFd, Errno, Missing, OwnedFd, fs};
+use crate::sys::{self, About, AsFd, Attributes, Errno, Missing, OwnedFd, fs};
 
 /// Mounts everything.
 ///
@@ -66,7 +66,7 @@ fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut
         done.map_err(At::note(Note::RecursiveAttributes))?;
     }
     for flags in &mount.propagation {
-        set_propagation(stage, mounted.top.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
+        sys::set_propagation(stage.procfs, mounted.top.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
     }
     let [a, b] = mounted.others;
     sys::close_together([Some(mounted.top), a, b]);
@@ -236,13 +236,6 @@ fn is_there(done: Done) -> Result<bool, At> {
     match done {
         Err(At { errno: Errno::NOSYS, .. }) => Ok(false),
         done => done.map(|()| true),
-    }
-}
-
-fn set_propagation(stage: &Stage<'_, '_>, mounted: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
-    match sys::change_attributes(mounted, Attributes::NONE, flags & !MS_REC, flags & MS_REC != 0) {
-        Err(Errno::NOSYS) => sys::mount_by_procfs(stage.procfs, None, mounted, flags, c""),
-        answer => answer,
     }
 }
 

@@ -1,23 +1,47 @@
 //! The root file system: made a mount of its own, entered, and made read-only.
 
-use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_REC, MS_SLAVE};
+use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE};
 
 use super::{At, Done, Stage, sync};
 use crate::error::Note;
+use crate::plan::mounts::{Entry, Root};
 use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
 
-/// Cuts the new mount namespace off from the host's, and mounts the root file system onto itself.
+/// Cuts a new mount namespace off from the host's, and mounts the root file system onto itself.
 ///
 /// Must: come before any other mount. Mustn't: leave the root's parent shared, or pivot_root refuses and mounts leak to the host.
 pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
-    sys::mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").map_err(At::note(Note::Propagation))?;
+    let of_the_host = stage.plan.root.of_the_host;
     let directory = open(stage)?;
+    if of_the_host != 0 {
+        sys::mount(c"", c"/", c"", of_the_host, c"").map_err(At::note(Note::Propagation))?;
+    } else if stage.plan.root.entry != Entry::Chroot {
+        make_private(stage, &directory).map_err(At::note(Note::Propagation))?;
+    }
     let bound = sys::bind(stage.procfs, directory.as_fd(), directory.as_fd(), true).map_err(At::note(Note::Attach))?;
-    stage.root = match bound {
-        Some(mount) => Some(mount),
-        None => Some(open_again(stage, &directory)?),
+    let root = match bound {
+        Some(mount) => mount,
+        None => open_again(stage, &directory)?,
     };
+    if of_the_host == 0 {
+        // The host's peers see nothing of what is mounted in it.
+        sys::set_propagation(stage.procfs, root.as_fd(), MS_SLAVE | MS_REC).map_err(At::note(Note::Propagation))?;
+    }
+    stage.root = Some(root);
     Ok(())
+}
+
+/// Makes the mount that a directory lies on private: alone its root can be told so.
+fn make_private(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<(), Errno> {
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    let mut here = fs::openat(directory, c".", flags, fs::Mode::empty())?;
+    for _ in 0..MAX_DEPTH {
+        match sys::set_propagation(stage.procfs, here.as_fd(), MS_PRIVATE) {
+            Err(Errno::INVAL) => here = fs::openat(&here, c"..", flags, fs::Mode::empty())?,
+            done => return done,
+        }
+    }
+    Err(Errno::LOOP)
 }
 
 fn open(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
@@ -36,34 +60,80 @@ fn open_again(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<OwnedFd, At>
     if is_same { Ok(top) } else { Err(At::note(Note::Attach)(Errno::XDEV)) }
 }
 
+/// More directories than a path can name.
+const MAX_DEPTH: usize = 2048;
+
 /// Makes the root file system `/`, and takes the host's away.
 ///
 /// Must: come after every mount and node that needs the host, and before anything is resolved as the container sees it.
 pub fn enter(stage: &mut Stage<'_, '_>) -> Done {
     task::fchdir(stage.root()?)?;
-    if stage.plan.root.no_pivot {
-        move_root()?;
-    } else {
-        // pivot_root(2), notes: with both arguments `.` the old root ends up on top of the new one; taking it off leaves nothing of it.
-        task::pivot_root(c".", c".").map_err(At::note(Note::Pivot))?;
-        sys::unmount_detached(c".")?;
+    match stage.plan.root.entry {
+        Entry::Pivot => pivot(stage)?,
+        Entry::Move => move_root(stage)?,
+        Entry::Chroot => task::chroot(c".")?,
     }
     task::chdir(c"/")?;
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
     stage.root = Some(fs::open(c"/", flags, fs::Mode::empty())?);
-    set_propagation(stage.plan.root.propagation)
+    Ok(())
 }
 
-/// For hosts whose root is the initial ramfs, where pivot_root cannot work.
-fn move_root() -> Done {
+/// pivot_root(2), notes: with both arguments `.` the old root ends up on top of the new one; taking it off leaves nothing of it.
+fn pivot(stage: &Stage<'_, '_>) -> Done {
+    match task::pivot_root(c".", c".") {
+        // The initial ramfs is no mount that could be taken off. The parent looks whether it is that.
+        Err(Errno::INVAL) => move_root(stage).map_err(|at| if at.errno == Errno::INVAL { At::note(Note::Pivot)(at.errno) } else { at }),
+        answer => {
+            answer.map_err(At::note(Note::Pivot))?;
+            sys::unmount_detached(c".").map_err(At::from)
+        }
+    }
+}
+
+/// Moves the root over the host's, which stays below: so every whole procfs and sysfs of the host is taken away or covered first, or a
+/// user namespace inside could mount them anew, without what is masked in ours.
+fn move_root(stage: &Stage<'_, '_>) -> Done {
+    sys::send(stage.channel, &[sync::UNCOVER], None)?;
+    let mut path = [0; 4096];
+    loop {
+        let (bytes, _) = sys::receive(stage.channel, &mut path)?;
+        match path.get(..bytes) {
+            Some([b'/', ..]) => {}
+            Some([sync::READY]) => break,
+            _ => return Err(At::note(Note::Gone)(Errno::INVAL)),
+        }
+        let path = core::ffi::CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
+        take_away(stage, path).map_err(At::note(Note::Uncover))?;
+    }
+    task::fchdir(stage.root()?)?;
+    sys::mount(c"", c"/", c"", MS_PRIVATE, c"").map_err(At::note(Note::Propagation))?;
     sys::mount(c".", c"/", c"", MS_MOVE, c"").map_err(At::note(Note::Attach))?;
     task::chroot(c".")?;
     Ok(())
 }
 
-fn set_propagation(propagation: u32) -> Done {
-    if propagation == MS_REC | MS_SLAVE {
-        return Ok(()); // that is what it has been from the beginning
+/// Mustn't: take it away in the namespaces of the host's peers.
+fn take_away(stage: &Stage<'_, '_>, path: &core::ffi::CStr) -> Result<(), Errno> {
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
+    let mount = match fs::open(path, flags, fs::Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // it has gone with another
+        opened => opened?,
+    };
+    make_private(stage, &fs::openat(&mount, c"..", flags, fs::Mode::empty())?)?;
+    match sys::unmount_detached(path) {
+        Err(Errno::INVAL | Errno::PERM) => sys::mount_onto(mount.as_fd(), c"tmpfs", c"tmpfs", 0, c""), // a user namespace has locked it
+        done => done,
+    }
+}
+
+/// Gives `/` its propagation.
+///
+/// Must: come after everything that binds what lies in it, which an unbindable mount refuses.
+pub fn set_propagation(stage: &mut Stage<'_, '_>) -> Done {
+    let Root { propagation, entry, .. } = stage.plan.root;
+    if propagation == MS_REC | MS_SLAVE || entry == Entry::Chroot {
+        return Ok(()); // that is what it has been from the beginning; and where it is not ours, we leave it
     }
     sys::mount(c"", c"/", c"", propagation, c"").map_err(At::note(Note::Propagation))
 }

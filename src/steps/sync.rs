@@ -22,6 +22,9 @@ pub const CHILD: u8 = b'C';
 /// First byte of the message that asks for the source of a mount, whose index follows.
 pub const SOURCE: u8 = b'S';
 
+/// The message that asks where the host's whole procfs and sysfs mounts are. The answer is a message for each, and [`READY`].
+pub const UNCOVER: u8 = b'U';
+
 /// Instead of an index: the source is the root file system's.
 pub const ROOT: u16 = u16::MAX;
 

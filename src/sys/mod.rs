@@ -37,7 +37,7 @@ pub use machine::{
 pub use memory::{map_anonymous, with_memory, with_words};
 pub use mount::{
     About, Attributes, about, bind, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs, mount_onto, mount_tree,
-    path_of, remount, set_label, unmount_detached,
+    path_of, remount, set_label, set_propagation, unmount_detached,
 };
 pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};

@@ -82,6 +82,14 @@ pub fn change_attributes(mount: BorrowedFd<'_>, attributes: Attributes, propagat
     set_attributes(mount, &attributes, is_recursive)
 }
 
+/// Changes the propagation of an attached mount whose root is `mount`: MS_SHARED and the like, with MS_REC or not.
+pub fn set_propagation(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
+    match change_attributes(mount, Attributes::NONE, flags & !c::MS_REC, flags & c::MS_REC != 0) {
+        Err(Errno::NOSYS) => mount_by_procfs(procfs, None, mount, flags, c""),
+        answer => answer,
+    }
+}
+
 /// Gives a detached mount owners as `user_namespace` maps them. Errors: EINVAL where the file system cannot, EPERM where it has been done.
 pub fn map_owners(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, is_recursive: bool) -> Result<(), Errno> {
     let userns_fd = user_namespace.as_raw_fd() as u64;

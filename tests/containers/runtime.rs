@@ -53,6 +53,9 @@ impl Runtime {
             "no-apparmor" => !has_apparmor(),
             "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),
             "whole-machine" => crate::is_virtual_machine(),
+            "initramfs" => read("/proc/self/mountinfo").lines().any(|line| line.contains(" - rootfs ")),
+            // A tmpfs, where the tests lie, can be id-mapped.
+            "linux-6.3" => is_kernel_at_least(6, 3),
             _ => return Some(format!("needs {need}, which nobody knows")),
         };
         (!is_met).then(|| format!("needs {need}"))
@@ -68,6 +71,12 @@ fn has_veth() -> bool {
 
 fn has_apparmor() -> bool {
     read("/sys/module/apparmor/parameters/enabled").starts_with('Y')
+}
+
+fn is_kernel_at_least(major: u32, minor: u32) -> bool {
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
 fn has_capability(number: u32) -> bool {
