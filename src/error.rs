@@ -210,7 +210,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of their numbers.
-    const ALL: Rows<Step, 53> = rows![
+    const ALL: Rows<Step, 54> = rows![
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -315,7 +315,7 @@ pub enum Note {
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    const ALL: Rows<Note, 29> = rows![
+    const ALL: Rows<Note, 30> = rows![
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
