@@ -16,7 +16,7 @@ const HOOKS: &[&str] = &["prestart", "createRuntime", "createContainer", "startC
 const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", false), ("systemdUser", false), ("rdma", false)];
 const APPARMOR: bool = true;
 const SELINUX: bool = true;
-const INTEL_RDT: bool = false;
+const INTEL_RDT: bool = true;
 const IDMAP: bool = true;
 const NET_DEVICES: bool = true;
 
@@ -48,7 +48,10 @@ fn write_object(knows_flag: &dyn Fn(u32) -> bool, out: &mut dyn Write) -> fmt::R
     }
     out.write_str("},")?;
     seccomp(knows_flag, out)?;
-    write!(out, ",\"apparmor\":{{\"enabled\":{APPARMOR}}},\"selinux\":{{\"enabled\":{SELINUX}}},\"intelRdt\":{{\"enabled\":{INTEL_RDT}}}")?;
+    write!(
+        out,
+        ",\"apparmor\":{{\"enabled\":{APPARMOR}}},\"selinux\":{{\"enabled\":{SELINUX}}},\"intelRdt\":{{\"enabled\":{INTEL_RDT},\"schemata\":{INTEL_RDT},\"monitoring\":{INTEL_RDT}}}"
+    )?;
     out.write_str(",\"memoryPolicy\":{\"modes\":")?;
     list(&mut MEMORY_POLICY.0.iter(), out)?;
     out.write_str(",\"flags\":")?;
@@ -164,7 +167,9 @@ mod tests {
             "enabled": true
         }},
         "intelRdt": {{
-            "enabled": false
+            "enabled": true,
+            "schemata": true,
+            "monitoring": true
         }},
         "memoryPolicy": {{
             "modes": [

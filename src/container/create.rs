@@ -9,11 +9,11 @@ use linux_raw_sys::general::{CLONE_NEWNS, CLONE_NEWPID};
 
 use super::bundle::{self, Bundle};
 use super::errands::Errand;
-use super::foreground::Running;
 use super::hooks::{self, Inherited, Moment};
 use super::start;
+use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
-use super::{facts, net_devices, trouble, words};
+use super::{facts, net_devices, rdt, trouble, words};
 use crate::error::{Doing, Error, Fault, Result};
 use crate::log::Log;
 use crate::mem::{Arena, List, PathBuffer};
@@ -59,7 +59,7 @@ pub struct Notify<'a> {
 }
 
 impl<'a> Request<'a, '_> {
-    fn inherited(&self) -> Inherited<'a> {
+    pub(super) fn inherited(&self) -> Inherited<'a> {
         Inherited { environment: self.environment, blocked_signals: Some(self.blocked_signals) }
     }
 }
@@ -148,6 +148,10 @@ fn make_plan<'a>(
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
         let facts = Facts {
+            resctrl_mount: match bundle.config.linux.is_some_and(|linux| linux.intel_rdt.is_some()) {
+                true => facts::resctrl_mount(procfs, memory)?,
+                false => None,
+            },
             has_apparmor: !process.apparmor_profile.is_empty() && facts::has_apparmor(),
             has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
             bundle: bundle.path,
@@ -256,6 +260,9 @@ impl Work {
         if is_staged {
             self.configure_cgroup()?;
         }
+        if let (Some(rdt), Some((pid, _))) = (&self.plan.rdt, &self.child) {
+            rdt::apply(rdt, *pid, &self.bundle.arena)?;
+        }
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours, request)?;
@@ -297,6 +304,9 @@ impl Work {
             uid: task::geteuid().as_raw(),
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
             root_mount: self.directory.shared_root.as_ref().map_or(0, SharedRoot::before),
+            resctrl: self.plan.rdt.and_then(|rdt| rdt.group.to_str().ok()).unwrap_or_default(),
+            resctrl_is_own: self.plan.rdt.is_some_and(|rdt| rdt.is_own),
+            resctrl_monitor: self.plan.rdt.and_then(|rdt| rdt.monitor?.to_str().ok()).unwrap_or_default(),
             hooks: hooks::later(self.bundle.config),
             annotations: self.bundle.config.annotations,
         })
@@ -469,6 +479,7 @@ impl Work {
             let _ = cgroup::remove(path, super::delete::CGROUP_TIMEOUT_MS);
             cgroup::remove_levels(path, self.made_levels - 1);
         }
+        let _ = rdt::remove_of_plan(self.plan.rdt);
         let _ = self.directory.remove();
         hooks::poststop(&self.bundle, self.plan.id, request.inherited(), request.log);
     }
@@ -547,7 +558,7 @@ impl Created {
 
     fn into_started(self) -> Started {
         let Created { pid, pidfd, master, directory, cgroup, bundle, .. } = self;
-        Started { pid, pidfd, master, directory, cgroup, bundle, id: self.plan.id }
+        Started { pid, pidfd, master, directory, cgroup, bundle, id: self.plan.id, rdt: self.plan.rdt }
     }
 
     fn poststart(&self, request: &Request<'_, '_>) -> Result<'static, ()> {
@@ -562,45 +573,8 @@ impl Created {
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup::remove(cgroup, super::delete::CGROUP_TIMEOUT_MS);
         }
+        let _ = rdt::remove_of_plan(self.plan.rdt);
         let _ = self.directory.remove();
         hooks::poststop(&self.bundle, self.plan.id, request.inherited(), request.log);
-    }
-}
-
-/// A container whose program runs.
-pub struct Started {
-    /// Its first process, as the host numbers it.
-    pub pid: task::Pid,
-    /// The same as a handle; none before Linux 5.3.
-    pub pidfd: Option<OwnedFd>,
-    /// The terminal's master, if it came to us.
-    pub master: Option<OwnedFd>,
-    /// Its state directory, locked.
-    pub directory: Directory,
-    /// The cgroup's absolute path.
-    pub cgroup: Option<&'static CStr>,
-    id: &'static str,
-    bundle: Bundle,
-}
-
-impl Started {
-    /// The process, for whoever stays with it.
-    pub fn running(&self) -> Running<'_> {
-        Running { pid: self.pid, pidfd: self.pidfd.as_ref().map(AsFd::as_fd), master: self.master.as_ref().map(AsFd::as_fd) }
-    }
-
-    /// Removes what is left of a container that has ended.
-    pub fn clean_up<'a>(self, request: &Request<'_, '_>, arena: &Arena<'a>) -> Result<'a, ()> {
-        self.directory.lock()?;
-        if let Some(cgroup) = self.cgroup {
-            let shown = arena.format(format_args!("{}", cgroup.to_str().unwrap_or_default()))?;
-            super::delete::empty_cgroup(cgroup).doing("remove the cgroup", shown)?;
-        }
-        match self.directory.remove() {
-            Err(Errno::NOENT) => return Ok(()), // `delete --force` was faster, and has run the hooks
-            answer => answer.doing("remove the state directory", "")?,
-        }
-        hooks::poststop(&self.bundle, self.id, request.inherited(), request.log);
-        Ok(())
     }
 }

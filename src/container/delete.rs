@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::hooks::{self, Inherited};
 use super::signal;
 use super::state::{self, Directory, Record, SharedRoot, Status};
-use super::{bundle, facts};
+use super::{bundle, facts, rdt};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
@@ -63,6 +63,7 @@ pub fn destroy<'a>(record: &Record<'a>, directory: &mut Directory, procfs: Borro
     }
     remove_cgroup(record, directory)?;
     directory.shared_root = SharedRoot::of(record.rootfs, record.root_mount);
+    rdt::remove(record)?;
     match directory.remove() {
         Err(Errno::NOENT) => Ok(()), // `run` in the foreground was faster
         answer => answer.doing("remove the state directory", record.id),

@@ -40,9 +40,19 @@ pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a,
     if has_only_cgroup_v2() {
         return Ok(Some(USUAL));
     }
+    mount_of("cgroup2", procfs, arena)
+}
+
+/// Where resctrl is mounted.
+pub fn resctrl_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
+    mount_of("resctrl", procfs, arena)
+}
+
+/// Where the first file system of a type is mounted.
+fn mount_of<'a>(kind: &str, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
     let mut found = None;
     each_mount(procfs, c"self/mountinfo", &mut |mount| {
-        found = (mount.kind == "cgroup2").then(|| mount.target(arena));
+        found = (mount.kind == kind).then(|| mount.target(arena));
         found.map(|_| ())
     })?;
     Ok(match found {

@@ -33,11 +33,17 @@ struct Json<'r, 'a>(&'r Record<'a>);
 
 impl fmt::Display for Json<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, root_mount, hooks, annotations } =
-            self.0;
+        let Record {
+            version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, root_mount, hooks, annotations, ..
+        } = self.0;
+        let Record { resctrl, resctrl_is_own, resctrl_monitor, .. } = self.0;
         write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
+        }
+        if !resctrl.is_empty() {
+            write!(f, ",\"resctrl\":{},\"resctrlIsOwn\":{resctrl_is_own}", JsonString(resctrl))?;
+            write!(f, ",\"resctrlMonitor\":{}", JsonString(resctrl_monitor))?;
         }
         write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"rootMount\":{root_mount},\"hooks\":{hooks},\"annotations\":{{")?;
         for (index, entry) in annotations.iter().enumerate() {

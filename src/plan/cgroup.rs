@@ -106,7 +106,7 @@ mod tests {
     fn path_of(written: &'static str, own_cgroup: &'static str) -> std::result::Result<String, String> {
         let mut room = [MaybeUninit::uninit(); 1024];
         let arena = Arena::new(&mut room);
-        let facts = Facts { has_apparmor: false, has_selinux: false, bundle: "/b", cgroup_mount: Some("/sys/fs/cgroup"), own_cgroup };
+        let facts = Facts { bundle: "/b", cgroup_mount: Some("/sys/fs/cgroup"), own_cgroup, ..Facts::default() };
         let options = Options { id: "c1", no_pivot: false, no_new_keyring: false, listen_fds: 0, preserve_fds: 0, is_rootless: false };
         path(written, &facts, &options, &arena).map(str::to_owned).map_err(|error| error.to_string())
     }

@@ -11,6 +11,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod network;
 pub mod process;
+pub mod rdt;
 pub mod scheduling;
 pub mod seccomp;
 mod unbuilt;
@@ -22,12 +23,14 @@ use crate::mem::{Arena, List};
 use crate::spec::{Config, Linux};
 
 /// What the host is: found out by `container::facts`, judged here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
     /// The bundle's absolute path.
     pub bundle: &'a str,
     /// Where cgroup v2 is mounted; `None` where it is not.
     pub cgroup_mount: Option<&'a str>,
+    /// Where resctrl is mounted; looked for only where it is asked for.
+    pub resctrl_mount: Option<&'a str>,
     /// Whether AppArmor is on; looked at only where a profile is asked for.
     pub has_apparmor: bool,
     /// Whether SELinux is on; looked at only where a label is asked for.
@@ -37,7 +40,7 @@ pub struct Facts<'a> {
 }
 
 /// What the caller asked for on the command line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
     /// The container's id, already judged by [`is_valid_id`].
     pub id: &'a str,
@@ -59,6 +62,8 @@ pub struct Plan<'a> {
     pub id: &'a str,
     /// The container's cgroup, if there is to be one.
     pub cgroup: Option<cgroup::Cgroup<'a>>,
+    /// The container's share of caches and memory bandwidth, if it has one of its own.
+    pub rdt: Option<rdt::Rdt<'a>>,
     /// Namespaces to make and to join, and the maps of a new user namespace.
     pub namespaces: namespaces::Namespaces<'a>,
     /// The session keyring's name.
@@ -109,6 +114,7 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
     Ok(arena.put(Plan {
         id: options.id,
         cgroup,
+        rdt: rdt::build(linux.as_ref(), facts, options, arena)?,
         keyring,
         root: mounts::root(config, facts, options, &namespaces, arena)?,
         devices: devices::build(config, &mounts, &namespaces, arena)?,

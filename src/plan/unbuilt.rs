@@ -20,7 +20,7 @@ pub fn refuse<'a>(config: &Config<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
 fn of_linux(linux: &Linux<'_>) -> [(bool, &'static str); 5] {
     [
         (linux.seccomp.is_some_and(|profile| !profile.listener_path.is_empty()), "linux.seccomp.listenerPath"),
-        (linux.intel_rdt.is_some(), "linux.intelRdt"),
+        Default::default(),
         Default::default(),
         Default::default(),
         Default::default(),

@@ -28,6 +28,12 @@ object! {
         "sharesPids" => shares_pids: bool,
         /// Where the container mounts among the host's mounts: the mount that its root's path led to before. 0 otherwise.
         "rootMount" => root_mount: u64,
+        /// The resctrl group's absolute path; empty without one.
+        "resctrl" => resctrl: &'a str,
+        /// Whether that group goes with the container.
+        "resctrlIsOwn" => resctrl_is_own: bool,
+        /// The absolute path of the container's monitoring group; empty without one.
+        "resctrlMonitor" => resctrl_monitor: &'a str,
         /// Which hooks are still to come: bits of `container::hooks`.
         "hooks" => hooks: u32,
         "annotations" => annotations: List<'a, Entry<'a, &'a str>>,

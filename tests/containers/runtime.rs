@@ -49,6 +49,7 @@ impl Runtime {
             "cap_sys_resource" => has_capability(24),
             "numa" => Path::new("/proc/self/numa_maps").exists(),
             "veth" => has_veth(),
+            "no-resctrl" => !read("/proc/self/mountinfo").contains(" - resctrl "),
             "apparmor" => has_apparmor(),
             "no-apparmor" => !has_apparmor(),
             "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),

@@ -29,6 +29,9 @@ fn intel_rdt(rdt: &IntelRdt<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if !rdt.l3_cache_schema.is_empty() && !rdt.l3_cache_schema.starts_with("L3") {
         report.say(at, warning!("l3CacheSchema", "should start with L3:"));
     }
+    if rdt.enable_cmt || rdt.enable_mbm {
+        report.say(at, warning!("", "enableCMT and enableMBM are ignored: enableMonitoring replaced them"));
+    }
     for (index, line) in rdt.schemata.iter().enumerate() {
         if has(line, b"\n") {
             report.say(&at.item("schemata", index), warning!("", "should be one line"));
