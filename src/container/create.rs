@@ -348,6 +348,7 @@ impl Work {
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
                 blocked_signals: request.blocked_signals,
                 root: None,
+                root_mount: None,
                 is_staged: false,
                 waiting: heapless::Vec::new(),
                 enters_directory_as_user: false,

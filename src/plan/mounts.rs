@@ -54,6 +54,8 @@ pub struct Mount<'a> {
     pub propagation: List<'a, u32>,
     /// Whether the destination may lie on a procfs.
     pub may_cover_proc: bool,
+    /// Whether the destination is below /dev, /proc or /sys, and so hardly on the root's own mount.
+    pub is_below_default_mounts: bool,
     /// Whether it becomes read-only only after everything else is in place.
     pub readonly_at_last: bool,
 }
@@ -256,6 +258,8 @@ impl<'a> Written<'a> {
             recursive: self.recursive,
             propagation: self.propagation,
             may_cover_proc: may_cover_proc(written),
+            is_below_default_mounts: components(written).nth(1).is_some()
+                && ["dev", "proc", "sys"].map(Some).contains(&components(written).next()),
             readonly_at_last,
         })
     }

@@ -46,6 +46,8 @@ pub struct Stage<'p, 'a> {
     pub blocked_signals: sys::Signals,
     /// The container's root directory (O_PATH), once there is one.
     pub root: Option<OwnedFd>,
+    /// The mount that it is; `None` before Linux 5.8.
+    pub root_mount: Option<u64>,
     /// Whether a process in between has already joined namespaces and taken the root of the user namespace.
     pub is_staged: bool,
     /// Namespaces that are still to be joined.

@@ -8,27 +8,27 @@ use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, MS_REMOUNT};
 use super::{At, Done, Stage, copy_up, sync};
 use crate::error::Note;
 use crate::plan::mounts::{Bind, FileSystem, Mount, Source};
-use crate::sys::{self, About, AsFd, Attributes, Errno, Missing, OwnedFd, fs};
+use crate::sys::{self, AsFd, Attributes, Errno, Missing, OwnedFd, fs};
 
 /// Mounts everything.
 ///
 /// Mustn't: follow the destination out of the root, nor mount onto a procfs what is not on the plan's short list.
 pub fn mount_all(stage: &mut Stage<'_, '_>) -> Done {
-    let mut known = Known::default();
+    let mut known = Known([None, stage.root_mount]);
     for (index, mount) in stage.plan.mounts.iter().enumerate() {
         mount_one(stage, index, mount, &mut known).map_err(At::item(index))?;
     }
     Ok(())
 }
 
-/// Mounts that are no procfs: the last two that were looked at, of which one mostly is the root.
-#[derive(Default)]
+/// Mounts that are no procfs: the last that was looked at, and the root.
 struct Known([Option<u64>; 2]);
 
 /// Where something is to be mounted.
 struct Target {
     fd: OwnedFd,
-    about: About,
+    /// The mount that it lies on; `None` before Linux 5.8.
+    mount_id: Option<u64>,
     /// Whether it was missing.
     is_new: bool,
 }
@@ -83,39 +83,42 @@ fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: b
     })?;
     let about = sys::about(target.as_fd())?;
     match about.kind() {
-        fs::FileType::Directory => Ok(Target { fd: target, about, is_new: false }),
+        fs::FileType::Directory => Ok(Target { fd: target, mount_id: about.mount_id, is_new: false }),
         _ => Err(At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR)),
     }
 }
 
 /// Opens the destination; where nothing is it makes a file if `source` is one, a directory otherwise.
+///
+/// What lies on the root's own mount is no procfs, and needs no second look; most of what lies elsewhere is below these three.
 fn open_target(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: Option<&OwnedFd>) -> Result<Target, At> {
-    let opened = match stage.open(mount.destination) {
-        Err(Errno::NOENT) => None,
-        opened => Some(opened.map_err(At::note(Note::OpenTarget))?),
-    };
-    let is_new = opened.is_none();
-    let fd = match (opened, source) {
-        (Some(fd), _) => fd,
-        (None, source) => {
-            let is_file = source.is_some_and(|source| sys::file_type(source).is_ok_and(|kind| kind != fs::FileType::Directory));
-            let missing = if is_file { Missing::File } else { Missing::Directory };
-            sys::open_or_create_in_root(stage.root()?, mount.destination, missing).map_err(At::note(Note::OpenTarget))?
+    let is_elsewhere = mount.is_below_default_mounts || stage.root_mount.is_none();
+    if let Some(fd) = if is_elsewhere { None } else { sys::open_in_mount(stage.root()?, mount.destination) } {
+        return Ok(Target { fd, mount_id: stage.root_mount, is_new: false });
+    }
+    match stage.open(mount.destination) {
+        Err(Errno::NOENT) => {}
+        opened => {
+            let fd = opened.map_err(At::note(Note::OpenTarget))?;
+            return Ok(Target { mount_id: sys::about(fd.as_fd())?.mount_id, fd, is_new: false });
         }
-    };
-    Ok(Target { about: sys::about(fd.as_fd())?, fd, is_new })
+    }
+    let is_file = source.is_some_and(|source| sys::file_type(source).is_ok_and(|kind| kind != fs::FileType::Directory));
+    let missing = if is_file { Missing::File } else { Missing::Directory };
+    let fd = sys::open_or_create_in_root(stage.root()?, mount.destination, missing).map_err(At::note(Note::OpenTarget))?;
+    Ok(Target { mount_id: sys::about(fd.as_fd())?.mount_id, fd, is_new: true })
 }
 
 /// Refuses what would cover a part of /proc, by whatever path it came there.
 fn check_target(mount: &Mount<'_>, target: &Target, known: &mut Known) -> Done {
-    let id = target.about.mount_id;
+    let id = target.mount_id;
     if mount.may_cover_proc || id.is_some() && known.0.contains(&id) {
         return Ok(());
     }
     if is_procfs(&target.fd)? {
         return Err(At::note(Note::InsideProc)(Errno::PERM));
     }
-    known.0 = [known.0[1], id];
+    known.0[0] = id;
     Ok(())
 }
 
@@ -131,7 +134,7 @@ fn mount_file_system(new: &FileSystem<'_>, target: &Target) -> Done {
     }
     let mut with_mode = heapless::String::<1024>::new();
     let comma = if new.data.is_empty() { "" } else { "," };
-    let mode = target.about.mode & 0o7777;
+    let mode = fs::fstat(&target.fd)?.st_mode & 0o7777;
     let text = new.data.to_str().unwrap_or_default();
     let fits = write!(with_mode, "{text}{comma}mode={mode:o}\0");
     match CStr::from_bytes_with_nul(with_mode.as_bytes()) {
@@ -141,7 +144,7 @@ fn mount_file_system(new: &FileSystem<'_>, target: &Target) -> Done {
 }
 
 fn finish_file_system(stage: &Stage<'_, '_>, mount: &Mount<'_>, new: &FileSystem<'_>, target: Target) -> Result<Mounted, At> {
-    let top = look_again(stage, mount, target.about.mount_id)?;
+    let top = look_again(stage, mount, target.mount_id)?;
     if new.copies_up && !target.is_new {
         copy_up::copy(target.fd.as_fd(), top.as_fd()).map_err(At::note(Note::CopyUp))?;
     }
@@ -221,7 +224,7 @@ fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>,
         bound.map_err(At::note(Note::Attach))?;
         is_set = false;
     }
-    let top = look_again(stage, mount, target.about.mount_id)?;
+    let top = look_again(stage, mount, target.mount_id)?;
     if !is_set {
         apply(bind, &|attributes| match bind.covers_all {
             true => sys::change_attributes(top.as_fd(), attributes, 0, true),

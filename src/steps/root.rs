@@ -12,17 +12,20 @@ use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
 /// Must: come before any other mount. Mustn't: leave the root's parent shared, or pivot_root refuses and mounts leak to the host.
 pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
     let of_the_host = stage.plan.root.of_the_host;
-    let directory = open(stage)?;
     if of_the_host != 0 {
         sys::mount(c"", c"/", c"", of_the_host, c"").map_err(At::note(Note::Propagation))?;
     } else if stage.plan.root.entry != Entry::Chroot {
-        make_private(stage, &directory).map_err(At::note(Note::Propagation))?;
+        make_private(stage, &open(stage)?).map_err(At::note(Note::Propagation))?;
     }
-    let bound = sys::bind(stage.procfs, directory.as_fd(), directory.as_fd(), true).map_err(At::note(Note::Attach))?;
-    let root = match bound {
-        Some(mount) => mount,
-        None => open_again(stage, &directory)?,
+    let root = match sys::bind_onto_itself(stage.plan.root.path) {
+        Err(Errno::NOSYS | Errno::ACCESS) => bind(stage)?,
+        bound => bound.map_err(At::note(Note::OpenSource))?,
     };
+    let about = sys::about(root.as_fd())?;
+    if about.kind() != fs::FileType::Directory {
+        return Err(At::note(Note::OpenSource)(Errno::NOTDIR));
+    }
+    stage.root_mount = about.mount_id;
     if of_the_host == 0 {
         // The host's peers see nothing of what is mounted in it.
         sys::set_propagation(stage.procfs, root.as_fd(), MS_SLAVE | MS_REC).map_err(At::note(Note::Propagation))?;
@@ -42,6 +45,15 @@ fn make_private(stage: &Stage<'_, '_>, directory: &OwnedFd) -> Result<(), Errno>
         }
     }
     Err(Errno::LOOP)
+}
+
+/// By a descriptor, for a path that only the parent can follow, and before Linux 5.2.
+fn bind(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
+    let directory = open(stage)?;
+    match sys::bind(stage.procfs, directory.as_fd(), directory.as_fd(), true).map_err(At::note(Note::Attach))? {
+        Some(mount) => Ok(mount),
+        None => open_again(stage, &directory),
+    }
 }
 
 fn open(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {

@@ -36,8 +36,8 @@ pub use machine::{
 };
 pub use memory::{map_anonymous, with_memory, with_words};
 pub use mount::{
-    About, Attributes, about, bind, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs, mount_onto, mount_tree,
-    path_of, remount, set_label, set_propagation, unmount_detached,
+    About, Attributes, about, bind, bind_onto_itself, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs,
+    mount_onto, mount_tree, path_of, remount, set_label, set_propagation, unmount_detached,
 };
 pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};
@@ -56,7 +56,7 @@ pub use seccomp::{knows_filter_flag, load_filter};
 pub use shared::{await_change, map_shared, read_words, wake};
 pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
-pub use walk::{Missing, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};
+pub use walk::{Missing, open_in_mount, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};
 
 /// What rustix already says well enough, gathered so that nobody above has to name it.
 pub mod fs {

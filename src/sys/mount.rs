@@ -51,6 +51,14 @@ pub fn clone_tree(path: &CStr, is_recursive: bool) -> Result<OwnedFd, Errno> {
     open_tree(rustix::fs::CWD, path, flags)
 }
 
+/// Mounts what `path` leads to, with the mounts below it, onto itself; its last component is not followed. Errors: ENOSYS before Linux 5.2.
+pub fn bind_onto_itself(path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(rustix::fs::CWD, path, flags | OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?;
+    move_mount(&tree, c"", rustix::fs::CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    Ok(tree)
+}
+
 /// A detached copy of the mount at `source` (with those below it). Errors: ENOSYS before Linux 5.2, EINVAL if it is unbindable.
 pub fn bind_tree(source: BorrowedFd<'_>, is_recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;

@@ -32,6 +32,11 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno>
     open_or_create_in_root(root, path, Missing::Refuse)
 }
 
+/// The same, if everything on the way lies on the root's own mount. `None` otherwise, and where the kernel cannot tell.
+pub fn open_in_mount(root: BorrowedFd<'_>, path: &CStr) -> Option<OwnedFd> {
+    resolve(root, path, ResolveFlags::NO_XDEV).ok()
+}
+
 /// The same, but no component may be a symbolic link. Errors: ELOOP then.
 pub fn open_without_links(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<OwnedFd, Errno> {
     match resolve(root, path, ResolveFlags::NO_SYMLINKS) {
@@ -45,8 +50,39 @@ pub fn open_without_links(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -
 pub fn open_or_create_in_root(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<OwnedFd, Errno> {
     match resolve(root, path, ResolveFlags::empty()) {
         Err(Errno::NOSYS) => Walk::new(root, path)?.run(missing, MAX_LINKS),
-        Err(Errno::NOENT) if missing != Missing::Refuse => Walk::new(root, path)?.run(missing, MAX_LINKS),
+        Err(Errno::NOENT) if missing != Missing::Refuse => match make_last(root, path, missing) {
+            Some(made) => Ok(made),
+            None => Walk::new(root, path)?.run(missing, MAX_LINKS),
+        },
         answer => answer,
+    }
+}
+
+/// Makes the last component of `path`, if nothing else is missing and it is not taken: the usual case in few calls.
+fn make_last(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Option<OwnedFd> {
+    let whole = path.to_bytes();
+    let slash = whole.iter().rposition(|byte| *byte == b'/')?;
+    let (above, name) = (&whole[..slash], Name::new(&whole[slash + 1..]));
+    if matches!(name.as_bytes(), b"" | b"." | b"..") {
+        return None;
+    }
+    let mut parent = Path::new();
+    parent.append(above).ok()?;
+    parent.append(b"\0").ok()?;
+    let parent = resolve(root, CStr::from_bytes_with_nul(parent.as_bytes()).ok()?, ResolveFlags::empty()).ok()?;
+    make(&parent, &name, missing).ok()?;
+    resolve(root, path, ResolveFlags::empty()).ok()
+}
+
+/// A directory 0755 or an empty file 0644. Errors: EEXIST, ENOENT for [`Missing::Refuse`].
+fn make(parent: &OwnedFd, name: &Name, missing: Missing) -> Result<(), Errno> {
+    match missing {
+        Missing::Refuse => Err(Errno::NOENT),
+        Missing::Directory => mkdirat(parent, name.as_c_str()?, Mode::from_raw_mode(0o755)),
+        Missing::File => {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+            openat(parent, name.as_c_str()?, flags, Mode::from_raw_mode(0o644)).map(|_| ())
+        }
     }
 }
 
@@ -180,15 +216,7 @@ impl<'r> Walk<'r> {
             Err(Errno::NOENT) => {}
             answer => return answer,
         }
-        let made = match missing {
-            Missing::Refuse => Err(Errno::NOENT),
-            Missing::Directory => mkdirat(&self.here, name.as_c_str()?, Mode::from_raw_mode(0o755)),
-            Missing::File => {
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-                openat(&self.here, name.as_c_str()?, flags, Mode::from_raw_mode(0o644)).map(|_| ())
-            }
-        };
-        match made {
+        match make(&self.here, name, missing) {
             Ok(()) | Err(Errno::EXIST) => open(),
             Err(errno) => Err(errno),
         }
