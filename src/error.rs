@@ -222,7 +222,7 @@ impl Step {
         (Step::Loopback, "set the loopback interface up"),
         (Step::NetDevices, "linux.netDevices"),
         (Step::PrepareRoot, "prepare the root file system"),
-        (Step::Mounts, "mount"),
+        (Step::Mounts, "unable to start container process: error during container init: error mounting"), // runc's words
         (Step::Devices, "device"),
         (Step::RuntimeHooks, "await the runtime's hooks"),
         (Step::ContainerHooks, "createContainer"),

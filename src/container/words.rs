@@ -107,5 +107,5 @@ fn mount<'a>(index: usize, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a
         Source::Bind(bind) => text(bind.path),
         _ => mount.written_source,
     };
-    Ok(arena.format(format_args!("mounts[{index}] \"{source}\" to rootfs at \"{destination}\""))?)
+    Ok(arena.format(format_args!("\"{source}\" to rootfs at \"{destination}\": mounts[{index}]"))?)
 }

@@ -77,10 +77,10 @@ fn id_mapping(mount: &Mount<'_>, options: &Options, linux: &Linux<'_>, namespace
     }
     let is_inherited = namespaces.is_joined(Namespace::User) || !linux.uid_mappings.is_empty() && !linux.gid_mappings.is_empty();
     if !options.is_bind {
-        report.say(at, error!("", "id-mapped mounts are only supported for bind-mounts"));
+        report.say(at, error!("", "invalid mount: id-mapped mounts are only supported for bind-mounts"));
     }
     if uids.is_empty() != gids.is_empty() || !is_given && !is_inherited {
-        report.say(at, error!("", "id-mapped mounts must have both uid and gid mappings specified"));
+        report.say(at, error!("", "invalid mount: id-mapped mounts must have both uid and gid mappings specified"));
     }
     id_maps::ranges(uids, &at.key("uidMappings"), report);
     id_maps::ranges(gids, &at.key("gidMappings"), report);
