@@ -87,8 +87,8 @@ fn node<'a>(device: &spec::Device<'a>, index: usize, arena: &Arena<'a>) -> Resul
     Ok(Node {
         path: c_str(device.path, arena)?,
         kind,
-        major: number(device.major),
-        minor: number(device.minor),
+        major: if kind == S_IFIFO { 0 } else { number(device.major) },
+        minor: if kind == S_IFIFO { 0 } else { number(device.minor) },
         mode: device.file_mode.unwrap_or(0o666) & 0o7777,
         uid: device.uid.unwrap_or(0),
         gid: device.gid.unwrap_or(0),

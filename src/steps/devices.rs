@@ -57,10 +57,10 @@ fn make_node(stage: &Stage<'_, '_>, node: &Node<'_>, dev: &OwnedFd) -> Done {
         }
     };
     let parent = parent.as_ref().unwrap_or(dev);
-    if stage.plan.devices.binds_nodes {
+    let kind = fs::FileType::from_raw_mode(node.kind);
+    if stage.plan.devices.binds_nodes && kind != fs::FileType::Fifo {
         return bind_node(stage, node, parent, name);
     }
-    let kind = fs::FileType::from_raw_mode(node.kind);
     let made = fs::mknodat(parent, name, kind, fs::Mode::from_raw_mode(node.mode), fs::makedev(node.major, node.minor));
     match made {
         Ok(()) => {}

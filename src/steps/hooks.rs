@@ -210,7 +210,10 @@ impl Child<'_> {
                 match fs::write(input, &piece[start..end]) {
                     Ok(len) => self.written += len,
                     Err(Errno::INTR) => {}
-                    Err(_) => self.input = None, // EPIPE: it does not want to know
+                    Err(_) => {
+                        self.input = None; // EPIPE: it does not want to know
+                        sys::discard_sigpipe();
+                    }
                 }
                 return;
             }

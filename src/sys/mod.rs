@@ -54,7 +54,7 @@ pub use rustix::io::Errno;
 pub use scheduling::{Scheduler, set_affinity, set_io_priority, set_memory_policy, set_personality, set_scheduler};
 pub use seccomp::{knows_filter_flag, load_filter};
 pub use shared::{await_change, map_shared, read_words, wake};
-pub use signal::{Signals, block_all, set_blocked, signal_fd, take};
+pub use signal::{Signals, block_all, discard_sigpipe, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
 pub use walk::{Missing, open_in_mount, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};
 

@@ -34,6 +34,14 @@ fn set_mask(blocked: Signals, before: &mut Signals) {
     let _ = unsafe { raw::call(c::__NR_rt_sigprocmask, arguments) }; // it fails only on bad pointers
 }
 
+/// Drops the SIGPIPE that a write to a closed pipe has left pending, while it is blocked: whoever unblocks it would die of it.
+pub fn discard_sigpipe() {
+    let (only, now) = (Signals(1 << (c::SIGPIPE - 1)), [0u64; 2]);
+    let arguments = [(&raw const only) as usize, 0, (&raw const now) as usize, BYTES, 0, 0];
+    // SAFETY: the set is as long as said, the time is zero in whatever width the kernel reads, and both outlive the call.
+    let _ = unsafe { raw::call(c::__NR_rt_sigtimedwait, arguments) }; // EAGAIN: there was none
+}
+
 /// A descriptor from which blocked signals are read, by [`take`]. Closed by execve, does not block.
 pub fn signal_fd(signals: Signals) -> Result<OwnedFd, Errno> {
     let flags = c::O_CLOEXEC | c::O_NONBLOCK; // SFD_CLOEXEC and SFD_NONBLOCK are these by definition

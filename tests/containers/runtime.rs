@@ -50,6 +50,7 @@ impl Runtime {
             "numa" => Path::new("/proc/self/numa_maps").exists(),
             "veth" => has_veth(),
             "no-resctrl" => !read("/proc/self/mountinfo").contains(" - resctrl "),
+            "keys" => Path::new("/proc/keys").exists(),
             "apparmor" => has_apparmor(),
             "no-apparmor" => !has_apparmor(),
             "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),
