@@ -57,6 +57,7 @@ pub enum Verb {
     Check,
     Create,
     Delete,
+    Events,
     Features,
     Help,
     Kill,
@@ -68,6 +69,8 @@ pub enum Verb {
     Spec,
     Start,
     State,
+    Stats,
+    Update,
 }
 
 /// Where the options of a command may stand.
@@ -317,7 +320,14 @@ pub const COMMANDS: &[CommandRow] = &[
         options: &[option!("force,f", Switch, "kill the container first if it runs; no error if there is none")],
         ..PLAIN
     },
-    CommandRow { name: "events", summary: "print figures and events of a container", options: EVENTS, ..PLAIN },
+    CommandRow {
+        name: "events",
+        verb: Some(Verb::Events),
+        summary: "print figures and events of a container",
+        description: "One JSON object a line: figures at each interval, and processes that were killed for want of memory, until it ends.",
+        options: EVENTS,
+        ..PLAIN
+    },
     CommandRow {
         name: "exec",
         arguments: "<container-id> <command> [arguments...]",
@@ -443,7 +453,17 @@ pub const COMMANDS: &[CommandRow] = &[
     },
     CommandRow { name: "start", verb: Some(Verb::Start), summary: "start the process of a created container", ..PLAIN },
     CommandRow { name: "state", verb: Some(Verb::State), summary: "print the state of a container, as JSON", ..PLAIN },
-    CommandRow { name: "update", summary: "change the resource limits of a container", options: UPDATE, ..PLAIN },
+    CommandRow {
+        name: "stats",
+        verb: Some(Verb::Stats),
+        arguments: "[container-id...]",
+        count: (0, u8::MAX),
+        summary: "print the figures of many containers once",
+        description: "One JSON object a line, as `events --stats` prints it; of all that run if none is named.",
+        order: Order::First,
+        ..PLAIN
+    },
+    CommandRow { name: "update", verb: Some(Verb::Update), summary: "change the resource limits of a container", options: UPDATE, ..PLAIN },
 ];
 
 /// The command of this name. `h` is `help`.

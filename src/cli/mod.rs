@@ -12,6 +12,8 @@ pub mod ps;
 pub mod refusal;
 pub mod service;
 pub mod spec;
+pub mod stats;
+pub mod update;
 pub mod verbs;
 pub mod version;
 

@@ -29,6 +29,7 @@ pub struct Parsed<'a> {
 
 /// What to do.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and no heap to put it on")]
 pub enum Request<'a> {
     /// Run a command.
     Command(Command<'a>),
@@ -93,6 +94,7 @@ pub enum Rootless {
 /// A command with its options and arguments.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the command of its name; the fields are its options")]
+#[allow(clippy::large_enum_variant, reason = "there is one, and no heap to put it on")]
 pub enum Command<'a> {
     Create(Create<'a>),
     Run(Run<'a>),
@@ -131,6 +133,20 @@ pub enum Command<'a> {
         id: &'a str,
         format: ListFormat,
         options: &'a [&'a CStr],
+    },
+    /// `resources`: a file with the resources object, else they are the values `given`.
+    Update {
+        id: &'a str,
+        resources: Option<&'a CStr>,
+        given: super::update::Given<'a>,
+    },
+    /// `interval_ms`: none for `--stats`, which prints once.
+    Events {
+        id: &'a str,
+        interval_ms: Option<u64>,
+    },
+    Stats {
+        ids: &'a [&'a CStr],
     },
     Features,
     /// `poweroff`, `reboot`, `halt`.
@@ -322,6 +338,16 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
         }),
         Verb::Spec => Command::Spec { bundle: given.value("bundle"), rootless: given.is_on("rootless") },
         Verb::Start => Command::Start { id: given.id()? },
+        Verb::Update => {
+            let mut values = super::update::OPTIONS.map(|name| given.bytes(name));
+            let [.., schema] = &mut values;
+            if schema.is_empty() {
+                *schema = given.bytes("mem-bw-schema");
+            }
+            Command::Update { id: given.id()?, resources: given.value("resources"), given: values }
+        }
+        Verb::Events => Command::Events { id: given.id()?, interval_ms: interval(given)? },
+        Verb::Stats => Command::Stats { ids: given.rest },
         Verb::State => Command::State { id: given.id()? },
     };
     Ok(Request::Command(command))
@@ -349,6 +375,42 @@ fn help<'a>(given: &Given<'a>) -> Result<'a, Request<'a>> {
 fn signal<'a>(given: &Given<'a>) -> Result<'a, i32> {
     let text = given.arguments[1].unwrap_or(c"SIGTERM");
     text.to_str().ok().and_then(names::signal).ok_or(Refusal::Signal(text))
+}
+
+fn interval<'a>(given: &Given<'a>) -> Result<'a, Option<u64>> {
+    const DEFAULT_MS: u64 = 5000;
+    let text = given.bytes("interval");
+    match if text.is_empty() { Some(DEFAULT_MS) } else { duration_ms(text) } {
+        _ if given.is_on("stats") => Ok(None),
+        Some(0) => Err(Refusal::NoInterval),
+        Some(interval) => Ok(Some(interval)),
+        None => Err(Refusal::Interval(text)),
+    }
+}
+
+/// A duration as Go writes it, such as `5s` or `1m30s`; what is shorter than a millisecond counts as one.
+fn duration_ms(text: &[u8]) -> Option<u64> {
+    const UNITS: [(&[u8], u64); 7] = [
+        (b"ns", 1),
+        (b"us", 1000),
+        ("µs".as_bytes(), 1000),
+        (b"ms", 1_000_000),
+        (b"s", 1_000_000_000),
+        (b"m", 60_000_000_000),
+        (b"h", 3_600_000_000_000),
+    ];
+    let mut total = 0_u64;
+    let mut rest = text;
+    while !rest.is_empty() && rest != b"0" {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = number(&rest[..digits]).ok()?;
+        rest = &rest[digits..];
+        let unit = rest.iter().take_while(|byte| !byte.is_ascii_digit()).count();
+        let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == &rest[..unit])?;
+        total = total.checked_add(u64::from(count).checked_mul(*nanoseconds)?)?;
+        rest = &rest[unit..];
+    }
+    Some(total.div_ceil(1_000_000))
 }
 
 fn list_format<'a>(given: &Given<'a>) -> Result<'a, ListFormat> {

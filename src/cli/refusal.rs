@@ -25,6 +25,10 @@ pub enum Refusal<'a> {
     Rootless(&'a [u8]),
     /// A signal that does not exist.
     Signal(&'a CStr),
+    /// An `events --interval` that is no duration.
+    Interval(&'a [u8]),
+    /// An `events --interval` of nothing.
+    NoInterval,
     /// A `list --format` that is none.
     ListFormat,
     /// An id that is not even text.
@@ -93,6 +97,8 @@ impl Display for Refusal<'_> {
             Refusal::CgroupManager(value) => write!(f, "invalid cgroup-manager: {}", Lossy(value)),
             Refusal::Rootless(value) => write!(f, "invalid rootless value: {}", Lossy(value)),
             Refusal::Signal(text) => write!(f, "unknown signal {}", Quoted(text.to_bytes())),
+            Refusal::Interval(value) => write!(f, "invalid value {} for flag -interval: parse error", Quoted(value)),
+            Refusal::NoInterval => f.write_str("duration interval must be greater than 0"),
             Refusal::ListFormat => f.write_str("invalid format option"),
             Refusal::Id => f.write_str("invalid container ID format"),
         }

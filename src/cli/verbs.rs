@@ -8,12 +8,13 @@ use linux_raw_sys::general::SIGCHLD;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
 use super::refusal::Refusal;
-use super::{boot, check, features, flags, help, parse, ps, service, spec, version};
+use super::{boot, check, features, flags, help, parse, ps, service, spec, stats, update as values, version};
 use crate::container::create::{self, Gate};
+use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
 use crate::container::state::{self, Status};
-use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal};
+use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal, update};
 use crate::error::{Doing, Error, Result};
 use crate::init::{self, Began, control, early};
 use crate::log::{Format, Log, Output};
@@ -194,6 +195,9 @@ impl<'a> Context<'a> {
             Command::Kill { id, signal, all } => signal::kill(self.root, self.valid(id)?, *signal, *all, self.arena).map(|()| 0),
             Command::Pause { id } => pause::pause(self.root, self.valid(id)?, self.arena).map(|()| 0),
             Command::Resume { id } => pause::resume(self.root, self.valid(id)?, self.arena).map(|()| 0),
+            Command::Update { id, resources, given } => self.update(id, *resources, given),
+            Command::Events { id, interval_ms } => self.events(id, *interval_ms),
+            Command::Stats { ids } => self.stats(ids),
             Command::Ps { id, format, options } => self.ps(id, *format, options),
             Command::Delete { id, force } => {
                 delete::delete(self.root, self.valid(id)?, *force, self.inherited(), &self.log, self.arena).map(|()| 0)
@@ -341,6 +345,51 @@ impl<'a> Context<'a> {
             (false, ListFormat::Table) => output::list_table(containers, out),
             (false, ListFormat::Json) => output::list_json(containers, out),
         })
+    }
+
+    fn update(&self, id: &'a str, file: Option<&'a CStr>, given: &values::Given<'a>) -> Result<'a, i32> {
+        let resources = match file {
+            Some(file) => update::read_resources(file, self.arena)?,
+            None => values::resources(given, &self.log, self.arena)?,
+        };
+        update::update(self.root, self.valid(id)?, &resources, &self.log, self.arena).map(|()| 0)
+    }
+
+    fn events(&self, id: &'a str, interval_ms: Option<u64>) -> Result<'a, i32> {
+        let (counters, mut watch) = events::Counters::of(self.root, self.valid(id)?, self.arena)?;
+        self.print(|out| stats::stats(id, &counters, out))?;
+        let Some(interval_ms) = interval_ms else { return Ok(0) };
+        let mut deadline_ms = task::now_ms() + interval_ms;
+        loop {
+            match watch.next(deadline_ms)? {
+                Happened::Ended => return Ok(0),
+                Happened::OutOfMemory => self.print(|out| stats::oom(id, out))?,
+                Happened::TimePassed => {
+                    deadline_ms += interval_ms;
+                    self.print(|out| stats::stats(id, &counters, out))?
+                }
+            };
+        }
+    }
+
+    fn stats(&self, ids: &[&'a CStr]) -> Result<'a, i32> {
+        let mut out = Output::new(task::stdout());
+        let mut one = |id: &'a str| -> Result<'a, ()> {
+            let (counters, _) = events::Counters::of(self.root, self.valid(id)?, self.arena)?;
+            let _ = stats::stats(id, &counters, &mut out); // `finish` knows the errno
+            Ok(())
+        };
+        for id in ids {
+            one(id.to_str().unwrap_or_default())?;
+        }
+        if ids.is_empty() {
+            let procfs = facts::open_procfs()?;
+            let found = list::all(self.root, self.global.root.is_none(), procfs.as_fd(), self.arena, &mut |_, _| {})?;
+            for container in found.iter().filter(|container| container.status != Status::Stopped) {
+                let _ = one(container.record.id); // it may have ended meanwhile
+            }
+        }
+        out.finish().map(|()| 0).map_err(Error::on("write", "standard output"))
     }
 
     fn ps(&self, id: &'a str, format: ListFormat, options: &[&'a CStr]) -> Result<'a, i32> {

@@ -459,7 +459,7 @@ impl Work {
 
     /// Why the child ended without a word.
     fn died(&self) -> Error<'static> {
-        Error::said("the container's first process was killed before it was ready (memory limit too low?)")
+        Error::said(super::events::why_gone(self.cgroup.as_ref().map(AsFd::as_fd)))
     }
 
     fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
@@ -551,7 +551,7 @@ impl Created {
             },
             Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, self.plan, &self.bundle.arena), arena),
             Ok(_) => Error::said("the container's first process sent what nobody asked for"),
-            Err(_) => Error::said("the container's first process was killed before its start (memory limit too low?)"),
+            Err(_) => Error::said(super::events::why_gone(self.cgroup.and_then(|path| cgroup::open(path).ok()).as_ref().map(AsFd::as_fd))),
         };
         self.undo(request);
         Err(error)

@@ -2,9 +2,11 @@
 
 mod limits;
 mod program;
+mod update;
 mod weight;
 
 pub use program::instruction_bound;
+pub use update::{Current, Update, undoing, update};
 
 use core::ffi::CStr;
 

@@ -217,6 +217,11 @@ fn show(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
 }
 
 /// Where the problems go, with the rules that many fields share.
+/// The same for `linux.resources` alone, as `update` takes them.
+pub fn resources(resources: &crate::spec::Resources<'_>, report: &mut dyn FnMut(Problem<'_>)) {
+    resources::check(resources, &mut Report(report));
+}
+
 struct Report<'r>(&'r mut dyn FnMut(Problem<'_>));
 
 impl Report<'_> {

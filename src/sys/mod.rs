@@ -25,7 +25,7 @@ mod streams;
 mod time;
 mod walk;
 
-pub use bpf::{attach_device_program, load_device_program};
+pub use bpf::{attach_device_program, attached_device_program, detach_device_program, load_device_program, replace_device_program};
 pub use events::{Events, Place, copy_to_number, pipe, set_nonblocking};
 pub use file::{file_system, file_type, fsync, is_character_device, magic, reserve};
 pub use handler::{ALL_BUT_FAULTS, start_over, survive_faults};

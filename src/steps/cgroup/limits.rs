@@ -43,3 +43,18 @@ pub fn guard_devices<'a>(cgroup: BorrowedFd<'_>, program: &[u64]) -> Result<(), 
     let program = sys::load_device_program(program).map_err(Trouble::Devices)?;
     sys::attach_device_program(cgroup, program.as_fd()).map_err(Trouble::Devices)
 }
+
+/// Puts a device program in the place of the one that is attached, at once: at no moment is there none.
+pub fn guard_devices_anew<'a>(cgroup: BorrowedFd<'_>, program: &[u64]) -> Result<(), Trouble<'a>> {
+    let program = sys::load_device_program(program).map_err(Trouble::Devices)?;
+    let old = sys::attached_device_program(cgroup).map_err(Trouble::Devices)?;
+    let Some(old) = old else { return sys::attach_device_program(cgroup, program.as_fd()).map_err(Trouble::Devices) };
+    match sys::replace_device_program(cgroup, program.as_fd(), old.as_fd()) {
+        // Before Linux 5.6: for a moment both guard.
+        Err(Errno::INVAL) => {
+            sys::attach_device_program(cgroup, program.as_fd()).and_then(|()| sys::detach_device_program(cgroup, old.as_fd()))
+        }
+        answer => answer,
+    }
+    .map_err(Trouble::Devices)
+}
