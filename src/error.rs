@@ -127,7 +127,18 @@ pub struct Reason(pub Errno);
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = crate::sys::strerror(self.0);
+        let text = match self.0 {
+            // Where musl's words are not glibc's, from which Go has them, and callers look for Go's.
+            Errno::BUSY => "Device or resource busy",
+            Errno::NOMEM => "Cannot allocate memory",
+            Errno::LOOP => "Too many levels of symbolic links",
+            Errno::NAMETOOLONG => "File name too long",
+            Errno::XDEV => "Invalid cross-device link",
+            Errno::OPNOTSUPP => "Operation not supported",
+            Errno::RANGE => "Numerical result out of range",
+            Errno::OVERFLOW => "Value too large for defined data type",
+            errno => crate::sys::strerror(errno),
+        };
         let first = text.chars().next().unwrap_or('?');
         f.write_char(first.to_ascii_lowercase())?;
         f.write_str(text.get(1..).unwrap_or_default())
@@ -206,11 +217,12 @@ pub enum Step {
     Execute,
     Seccomp,
     Signals,
+    FindUser,
 }
 
 impl Step {
     /// Every step, in the order of their numbers.
-    const ALL: Rows<Step, 54> = rows![
+    const ALL: Rows<Step, 55> = rows![
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -265,6 +277,7 @@ impl Step {
         (Step::Execute, "exec"),
         (Step::Seccomp, "linux.seccomp: load the filter"),
         (Step::Signals, "signals"),
+        (Step::FindUser, "process.user"),
     ];
 
     /// How many there are.
@@ -311,11 +324,13 @@ pub enum Note {
     CopyUp,
     IdMap,
     Uncover,
+    NoUser,
+    NoGroup,
 }
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    const ALL: Rows<Note, 30> = rows![
+    const ALL: Rows<Note, 32> = rows![
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -349,6 +364,8 @@ impl Note {
         (Note::CopyUp, "tmpcopyup"),
         (Note::IdMap, "map the owners of its files (Linux 5.12, and a file system that can)"),
         (Note::Uncover, "take away the host's procfs and sysfs"),
+        (Note::NoUser, "no matching entries in passwd file"),
+        (Note::NoGroup, "no matching entries in group file"),
     ];
 
     /// What was not possible, as it stands in an error.
@@ -409,6 +426,17 @@ mod tests {
         assert_eq!(error.to_string(), "mount: /data: operation not permitted");
         assert_eq!(Error::text("mounts[3]", "", "no destination").to_string(), "mounts[3]: no destination");
         assert_eq!(Error::said("container does not exist").to_string(), "container does not exist");
+    }
+
+    #[test]
+    fn a_reason_is_in_the_words_of_go() {
+        for (errno, words) in [
+            (Errno::BUSY, "device or resource busy"),
+            (Errno::NOENT, "no such file or directory"),
+            (Errno::NOMEM, "cannot allocate memory"),
+        ] {
+            assert_eq!(Reason(errno).to_string(), words);
+        }
     }
 
     #[test]

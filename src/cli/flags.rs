@@ -58,6 +58,7 @@ pub enum Verb {
     Create,
     Delete,
     Events,
+    Exec,
     Features,
     Help,
     Kill,
@@ -85,7 +86,7 @@ pub enum Order {
 /// An option, made by `option!`: a letter for what it takes, its spelling, a line feed, what it is for. An empty help means: accepted, but not
 /// shown. The spelling is `name,n=WORD`: the long name, the name in one letter if it has one, and what help calls the value if it takes one.
 /// All in one text, because a row then is two fifths as large, and there are more than a hundred.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct OptionRow(&'static str);
 
 /// What an option takes.
@@ -164,9 +165,9 @@ const EXEC: &[OptionRow] = &[
     option!("cwd=DIR", Text, "the directory to start in"),
     option!("env,e=NAME=VALUE", Many, "set a variable of the environment"),
     option!("tty,t", Switch, "give the process a terminal"),
-    option!("user,u=UID[:GID]", Text, "the user and group to run as"),
+    option!("user,u=UID[:GID]", Text, "the user and group to run as: numbers, or names of the container's /etc/passwd and /etc/group"),
     option!("additional-gids,g=GID", Many, "one more group"),
-    option!("process,p=FILE", Text, "take the process object from this file"),
+    option!("process,p=FILE", Text, "take the process object from this file; other options about the process then do not count"),
     DETACH,
     PID_FILE,
     option!("process-label=LABEL", Text, "the SELinux label of the process"),
@@ -174,7 +175,7 @@ const EXEC: &[OptionRow] = &[
     option!("no-new-privs", Switch, "set no_new_privs"),
     option!("cap,c=CAP", Many, "one more capability"),
     PRESERVE_FDS,
-    option!("cgroup=[CONTROLLER:]PATH", Many, "join this cgroup below the container's own"),
+    option!("cgroup=PATH", Text, "join this cgroup below the container's own"),
     option!("ignore-paused", Switch, "start even if the container is paused"),
 ];
 
@@ -330,13 +331,15 @@ pub const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "exec",
+        verb: Some(Verb::Exec),
         arguments: "<container-id> <command> [arguments...]",
         count: (1, u8::MAX),
         summary: "run one more process in a container",
+        description: "Options stand before the id: what follows it belongs to the command. What is not said is as in the container's config.json.\n   \
+            The exit status is the process's, or 255 if it could not be started.",
         options: EXEC,
         order: Order::First,
         failure: 255,
-        ..PLAIN
     },
     CommandRow {
         name: "features",

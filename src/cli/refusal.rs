@@ -33,6 +33,8 @@ pub enum Refusal<'a> {
     ListFormat,
     /// An id that is not even text.
     Id,
+    /// The value of an option that must be text.
+    NotText(&'static str),
 }
 
 /// How options or arguments were wrongly used.
@@ -100,6 +102,7 @@ impl Display for Refusal<'_> {
             Refusal::Interval(value) => write!(f, "invalid value {} for flag -interval: parse error", Quoted(value)),
             Refusal::NoInterval => f.write_str("duration interval must be greater than 0"),
             Refusal::ListFormat => f.write_str("invalid format option"),
+            Refusal::NotText(name) => write!(f, "--{name}: not UTF-8"),
             Refusal::Id => f.write_str("invalid container ID format"),
         }
     }

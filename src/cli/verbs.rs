@@ -6,7 +6,7 @@ use core::fmt::Write;
 use linux_raw_sys::general::SIGCHLD;
 
 use super::output::{self, ContainerState};
-use super::parse::{CgroupManager, Command, Create, Global, ListFormat, Parsed, Request, Rootless, Run};
+use super::parse::{CgroupManager, Command, Create, Exec, Global, ListFormat, Parsed, Request, Rootless, Run, Texts};
 use super::refusal::Refusal;
 use super::{boot, check, features, flags, help, parse, ps, service, spec, stats, update as values, version};
 use crate::container::create::{self, Gate};
@@ -14,11 +14,12 @@ use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
 use crate::container::state::{self, Status};
-use crate::container::{delete, facts, foreground, own_executable, pause, pid_file, processes, signal, update};
+use crate::container::{delete, exec, facts, foreground, own_executable, pause, pid_file, processes, signal, update};
 use crate::error::{Doing, Error, Result};
 use crate::init::{self, Began, control, early};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List};
+use crate::plan::exec::Overrides;
 use crate::plan::{self, Options};
 use crate::sys::{self, Arguments, AsFd, Errno, fs, task};
 
@@ -134,7 +135,7 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
             Ok(status) => status,
             Err(error) => {
                 context.report_error(command, &error);
-                1
+                if matches!(command, Command::Exec(_)) { 255 } else { 1 } // as runc has it, and as the table's `failure` says
             }
         },
         Err(error) => give_up(&error),
@@ -143,9 +144,11 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
 
 /// Must: come before anything of ours is opened, which could take the number of a descriptor that the caller promised and did not open.
 fn check_preserved<'a>(arguments: Arguments, command: &Command<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
-    let (Command::Create(create) | Command::Run(Run { create, .. })) = command else { return Ok(()) };
-    let count = create.preserve_fds;
-    let first = 3 + listen_fds(arguments);
+    let (count, first) = match command {
+        Command::Create(create) | Command::Run(Run { create, .. }) => (create.preserve_fds, 3 + listen_fds(arguments)),
+        Command::Exec(exec) => (exec.preserve_fds, 3),
+        _ => return Ok(()),
+    };
     match (0..count).find(|index| !sys::is_open(first + index)) {
         None => Ok(()),
         Some(index) => {
@@ -190,6 +193,7 @@ impl<'a> Context<'a> {
         match command {
             Command::Create(create) => self.create(create),
             Command::Run(run) => self.run(run),
+            Command::Exec(exec) => self.exec(exec),
             Command::Start { id } => signal::start(self.root, self.valid(id)?, self.inherited(), self.arena).map(|()| 0),
             Command::State { id } => self.state(id),
             Command::Kill { id, signal, all } => signal::kill(self.root, self.valid(id)?, *signal, *all, self.arena).map(|()| 0),
@@ -219,6 +223,7 @@ impl<'a> Context<'a> {
         match command {
             Command::Create(_) => report(&self.log, format_args!("{program} create failed: {error}")),
             Command::Run(_) => report(&self.log, format_args!("{program} run failed: {error}")),
+            Command::Exec(_) => report(&self.log, format_args!("exec failed: {error}")),
             _ => report(&self.log, format_args!("{error}")),
         }
     }
@@ -304,6 +309,46 @@ impl<'a> Context<'a> {
             }
         }
         Ok(exit?.code())
+    }
+
+    fn exec(&self, exec: &Exec<'a>) -> Result<'a, i32> {
+        own_executable::protect(self.arguments)?;
+        let texts = |texts: Texts<'a>| {
+            let mut list = List::default();
+            texts.into_iter().try_for_each(|text| list.push(self.arena, text)).map(|()| list)
+        };
+        let overrides = Overrides {
+            process: None,
+            args: exec.command,
+            cwd: exec.cwd,
+            env: texts(exec.env)?,
+            has_terminal: exec.tty,
+            user: exec.user,
+            additional_gids: texts(exec.additional_gids)?,
+            capabilities: texts(exec.cap)?,
+            no_new_privileges: exec.no_new_privs,
+            apparmor_profile: exec.apparmor,
+            selinux_label: exec.process_label,
+        };
+        let started = exec::exec(&exec::Request {
+            root: self.root,
+            id: self.valid(exec.id)?,
+            process: exec.process,
+            overrides,
+            preserve_fds: exec.preserve_fds,
+            cgroup: exec.cgroup,
+            ignores_pause: exec.ignore_paused,
+            console_socket: exec.console_socket,
+            pidfd_socket: exec.pidfd_socket,
+            is_detached: exec.detach,
+            blocked_signals: sys::block_all(),
+            log: &self.log,
+        })?;
+        if let Err(error) = self.write_pid_file(exec.pid_file, started.pid) {
+            started.undo();
+            return Err(error);
+        }
+        if exec.detach { Ok(0) } else { Ok(foreground::stay(started.running())?.code()) }
     }
 
     fn state(&self, id: &'a str) -> Result<'a, i32> {

@@ -39,6 +39,34 @@ pub fn kept<'a>(directory: &Directory, path: &str, arena: &Arena<'a>) -> Result<
     of_text(read(directory.as_fd(), state::CONFIG)?, path, arena)
 }
 
+/// The same, for one more process, and what the file of `exec --process` says of that.
+pub struct Joined<'a> {
+    /// What the container was made of.
+    pub config: &'a Config<'a>,
+    /// The process, if there is such a file.
+    pub process: Option<&'a spec::Process<'a>>,
+    /// Memory, with room for a plan.
+    pub arena: Arena<'a>,
+}
+
+/// Reads both. `arguments` is how many come with it.
+pub fn joined<'a>(directory: &Directory, process: Option<&'a CStr>, arguments: usize) -> Result<'a, Joined<'a>> {
+    let text = read(directory.as_fd(), state::CONFIG)?;
+    let process_text = process.map(|path| read(fs::CWD, path)).transpose()?;
+    let bytes = text.len() + process_text.map_or(0, <[u8]>::len);
+    let room = spec::arena_bytes(bytes) + PLAN_BYTES + bytes * 4 + arguments * ARGUMENT_BYTES;
+    let arena = Arena::over(sys::map_anonymous(room).doing("mmap", "memory for config.json")?);
+    let (config, _) = json::read::<Config<'a>>(text, &arena).map_err(|error| described(&error, "the state directory", &arena))?;
+    let process = match process_text {
+        Some(text) => Some(json::read::<spec::Process<'a>>(text, &arena).map_err(|error| said(format_args!("{error}"), &arena))?.0),
+        None => None,
+    };
+    Ok(Joined { config, process, arena })
+}
+
+/// A pointer and two nodes of lists.
+const ARGUMENT_BYTES: usize = 64;
+
 fn of_text<'a>(text: &'static [u8], path: &str, arena: &Arena<'a>) -> Result<'a, Bundle> {
     let room = spec::arena_bytes(text.len()) + PLAN_BYTES + path.len() + text.len() * 4;
     let memory = Arena::over(sys::map_anonymous(room).doing("mmap", "memory for config.json")?);
@@ -51,11 +79,15 @@ fn of_text<'a>(text: &'static [u8], path: &str, arena: &Arena<'a>) -> Result<'a,
 const PLAN_BYTES: usize = (64 << 10) + seccomp::BYTES;
 
 fn described<'a>(error: &json::Error<'_>, bundle: &str, arena: &Arena<'a>) -> Error<'a> {
-    arena.format(format_args!("{bundle}/config.json: {error}")).map_or_else(Error::from, Error::said)
+    said(format_args!("{bundle}/config.json: {error}"), arena)
+}
+
+fn said<'a>(sentence: core::fmt::Arguments<'_>, arena: &Arena<'a>) -> Error<'a> {
+    arena.format(sentence).map_or_else(Error::from, Error::said)
 }
 
 /// A whole file. Errors: not a regular file, larger than [`MOST_CONFIG_BYTES`].
-fn read<'a>(directory: impl AsFd, name: &'static CStr) -> Result<'a, &'static [u8]> {
+fn read<'a>(directory: impl AsFd, name: &'a CStr) -> Result<'a, &'static [u8]> {
     let shown = name.to_str().unwrap_or_default();
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
     let file = fs::openat(directory, name, flags, fs::Mode::empty()).doing("open", shown)?;

@@ -3,23 +3,25 @@
 //! Must: write down what is made before it is made, so that `delete --force` finds it. Mustn't: leave anything of a container that failed.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use linux_raw_sys::general::{CLONE_NEWNS, CLONE_NEWPID};
 
 use super::bundle::{self, Bundle};
+use super::child::{self, Message};
 use super::errands::Errand;
+use super::foreground;
 use super::hooks::{self, Inherited, Moment};
 use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
 use super::{facts, net_devices, rdt, trouble, words};
-use crate::error::{Doing, Error, Fault, Result};
+use crate::error::{Doing, Error, Result};
 use crate::log::Log;
-use crate::mem::{Arena, List, PathBuffer};
+use crate::mem::{Arena, List};
+use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
 use crate::spec::{self, Config};
-use crate::steps::{Stage, cgroup, console, sync};
+use crate::steps::{Stage, cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
 /// What is to be created, and how.
@@ -99,9 +101,9 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let bundle = bundle::open(procfs.as_fd(), request.bundle, arena)?;
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
-    refuse_terminal_mismatch(plan, request)?;
-    let console_socket = connect(request.console_socket, "connect to the console socket")?;
-    let pidfd_socket = connect(request.pidfd_socket, "connect to the pidfd socket")?;
+    settle_terminal(plan, request.is_detached, request.console_socket)?;
+    let console_socket = child::connect(request.console_socket, "connect to the console socket")?;
+    let pidfd_socket = child::connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;
     let mut work = Work {
         procfs,
@@ -126,10 +128,6 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     }
 }
 
-fn connect<'a>(path: Option<&'a CStr>, what: &'static str) -> Result<'a, Option<OwnedFd>> {
-    path.map(|path| sys::connect(path).doing_at(what, path)).transpose()
-}
-
 /// Lets an error outlive the memory of the bundle that it speaks of.
 fn keep<'a>(error: &Error<'_>, arena: &Arena<'a>) -> Error<'a> {
     arena.format(format_args!("{error}")).map_or_else(Error::from, Error::said)
@@ -144,7 +142,7 @@ fn make_plan<'a>(
     let told = request.notify.map_or(Ok(()), |notify| add_notify_socket(&mut bundle, &notify));
     let memory = &bundle.arena;
     let made = told.and_then(|()| {
-        first_problem(&bundle, request.log)?;
+        first_problem(memory, request.log, &|report| plan::check::check(bundle.config, memory, report))?;
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
         let facts = Facts {
@@ -198,12 +196,15 @@ fn add_notify_socket(bundle: &mut Bundle, notify: &Notify<'_>) -> Result<'static
     Ok(())
 }
 
-/// The first error that `check` finds; its warnings go to the log.
-fn first_problem(bundle: &Bundle, log: &Log) -> Result<'static, ()> {
+/// A check, which is given whom to tell.
+type Check<'c> = &'c dyn Fn(&mut dyn FnMut(Problem<'_>));
+
+/// The first error that a check finds; its warnings go to the log.
+pub(super) fn first_problem<'a>(arena: &Arena<'a>, log: &Log, check: Check<'_>) -> Result<'a, ()> {
     let mut first = Ok(());
-    plan::check::check(bundle.config, &bundle.arena, &mut |problem| match problem.severity {
+    check(&mut |problem| match problem.severity {
         plan::check::Severity::Error if first.is_ok() => {
-            let said = bundle.arena.format(format_args!("{problem}"));
+            let said = arena.format(format_args!("{problem}"));
             first = Err(said.map_or_else(Error::from, Error::said));
         }
         plan::check::Severity::Error => {}
@@ -212,13 +213,18 @@ fn first_problem(bundle: &Bundle, log: &Log) -> Result<'static, ()> {
     first
 }
 
-/// Both texts are runc's, word for word: callers know them.
-fn refuse_terminal_mismatch<'a>(plan: &Plan<'_>, request: &Request<'_, '_>) -> Result<'a, ()> {
-    let (terminal, detached, socket) = (plan.process.has_terminal, request.is_detached, request.console_socket.is_some());
-    match (detached && terminal, socket) {
+/// Whether the terminal has somewhere to go, and how large it is. Both texts are runc's, word for word: callers know them.
+pub(super) fn settle_terminal<'a>(plan: &mut Plan<'_>, is_detached: bool, console_socket: Option<&CStr>) -> Result<'a, ()> {
+    match (is_detached && plan.process.has_terminal, console_socket.is_some()) {
         (true, false) => Err(Error::said("cannot allocate tty if runc will detach without setting console socket")),
         (false, true) => Err(Error::said("cannot use console socket if runc will not detach or allocate tty")),
-        _ => Ok(()),
+        (true, true) => Ok(()),
+        (false, false) => {
+            if plan.process.has_terminal {
+                plan.process.console_size = foreground::caller_size().or(plan.process.console_size);
+            }
+            Ok(())
+        }
     }
 }
 
@@ -266,18 +272,11 @@ impl Work {
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours, request)?;
-        self.send_pidfd()?;
+        if let Some(socket) = &self.pidfd_socket {
+            child::send_pidfd(socket, self.child.as_ref().and_then(|(_, pidfd)| pidfd.as_ref()), b"standard")?;
+        }
         self.directory.publish()?;
         Ok((ours, master))
-    }
-
-    /// The word is runc's: `standard` for a container's first process.
-    fn send_pidfd(&self) -> Result<'static, ()> {
-        let Some(socket) = &self.pidfd_socket else { return Ok(()) };
-        let Some((_, Some(pidfd))) = &self.child else {
-            return Err(Error::said("--pidfd-socket: the kernel has no pidfd, it needs Linux 5.3"));
-        };
-        sys::send(socket.as_fd(), b"standard", Some(pidfd.as_fd())).doing("send the pidfd", "")
     }
 
     fn note_cgroup_path(&mut self) -> Result<'static, ()> {
@@ -307,6 +306,7 @@ impl Work {
             resctrl: self.plan.rdt.and_then(|rdt| rdt.group.to_str().ok()).unwrap_or_default(),
             resctrl_is_own: self.plan.rdt.is_some_and(|rdt| rdt.is_own),
             resctrl_monitor: self.plan.rdt.and_then(|rdt| rdt.monitor?.to_str().ok()).unwrap_or_default(),
+            keeps_keyring: self.plan.keyring.is_none(),
             hooks: hooks::later(self.bundle.config),
             annotations: self.bundle.config.annotations,
         })
@@ -341,20 +341,9 @@ impl Work {
         let made = start::make_child(self.plan, self.cgroup.as_ref());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
-                plan: self.plan,
-                procfs: self.procfs.as_fd(),
-                channel: theirs.as_fd(),
                 start_gate: gate.as_ref().map_or(theirs.as_fd(), AsFd::as_fd),
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
-                blocked_signals: request.blocked_signals,
-                root: None,
-                root_mount: None,
-                is_staged: false,
-                waiting: heapless::Vec::new(),
-                enters_directory_as_user: false,
-                executable: PathBuffer::new(),
-                hook_output: Default::default(),
-                listener: None,
+                ..Stage::new(self.plan, self.procfs.as_fd(), theirs.as_fd(), request.blocked_signals)
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
             self.directory.leave();
@@ -371,7 +360,7 @@ impl Work {
         self.child = Some((pid, pidfd));
         drop((theirs, gate));
         if how.by_fork {
-            self.move_to_cgroup(pid, ours)?;
+            child::move_to_cgroup(pid, self.cgroup.as_ref(), ours)?;
         }
         if how.is_staged {
             return self.await_first_process(ours);
@@ -383,7 +372,7 @@ impl Work {
     fn await_first_process(&mut self, channel: &OwnedFd) -> Result<'static, ()> {
         let mut room = [0; sync::MOST_BYTES];
         loop {
-            match (receive(channel, &mut room)?, &self.child) {
+            match (child::receive(channel, &mut room)?, &self.child) {
                 (Message::Maps, _) => self.errand(channel).set_up_namespaces()?,
                 (Message::Child(pid), Some((between, pidfd))) => {
                     let _ = match pidfd {
@@ -400,30 +389,21 @@ impl Work {
         }
     }
 
-    fn move_to_cgroup(&self, pid: task::Pid, channel: &OwnedFd) -> Result<'static, ()> {
-        if let Some(cgroup) = &self.cgroup {
-            let mut text = heapless::String::<12>::new();
-            let _ = write!(text, "{}", pid.as_raw_nonzero()); // ten digits at the most
-            cgroup::join(cgroup.as_fd(), &text).doing("write", "cgroup.procs")?;
-        }
-        sys::send(channel.as_fd(), &[sync::READY], None).doing("send", "the container's first process")
-    }
-
     /// Waits until the child has done everything; meanwhile does what it asks for, and takes the terminal's master from it.
     fn await_ready(&mut self, channel: &OwnedFd, request: &Request<'_, '_>) -> Result<'static, Option<OwnedFd>> {
         let mut master = None;
         let mut room = [0; sync::MOST_BYTES];
         loop {
-            match receive(channel, &mut room)? {
+            match child::receive(channel, &mut room)? {
                 Message::Ready => return Ok(master),
                 Message::Master(fd) => master = fd,
                 Message::Hooks => {
                     self.run_hooks(request)?;
-                    answer(channel)?;
+                    child::answer(channel)?;
                 }
                 Message::NetDevices => {
                     self.move_net_devices()?;
-                    answer(channel)?;
+                    child::answer(channel)?;
                 }
                 Message::Uncover => self.errand(channel).tell_what_would_leak()?,
                 Message::Source(index) => self.errand(channel).send_source(index)?,
@@ -473,7 +453,7 @@ impl Work {
             gone.take_back(self.plan);
         }
         if let Some((pid, pidfd)) = &self.child {
-            end(*pid, pidfd.as_ref());
+            child::end(*pid, pidfd.as_ref());
         }
         if let (Some(path), 1..) = (self.cgroup_path, self.made_levels) {
             drop(self.cgroup);
@@ -486,65 +466,11 @@ impl Work {
     }
 }
 
-/// Kills a child and waits for its end.
-fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
-    let _ = match pidfd {
-        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL).and_then(|()| sys::wait_pidfd(pidfd.as_fd())),
-        None => task::kill_process(pid, task::Signal::KILL).and_then(|()| sys::wait_pid(pid)),
-    };
-}
-
-/// What comes from the child.
-enum Message<'m> {
-    Ready,
-    Master(Option<OwnedFd>),
-    /// The namespaces of a staged child are to be set up.
-    Maps,
-    /// Who the first process of a staged container is.
-    Child(task::Pid),
-    Hooks,
-    NetDevices,
-    Fault(Fault, &'m [u8]),
-    /// What the host's root would leak is wanted.
-    Uncover,
-    /// The source of the mount of this index is wanted.
-    Source(u16),
-    End,
-}
-
-fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> Result<'a, Message<'m>> {
-    let (len, fd) = match sys::receive(channel.as_fd(), room) {
-        Err(Errno::CONNRESET) => (0, None),
-        answer => answer.doing("receive", "the container's first process")?,
-    };
-    let (kind, rest) = room[..len].split_first().unwrap_or((&0, &[]));
-    Ok(match *kind {
-        0 => Message::End,
-        console::MASTER => Message::Master(fd),
-        sync::REQUEST_HOOKS => Message::Hooks,
-        sync::REQUEST_NET_DEVICES => Message::NetDevices,
-        sync::FAULT => sync::read_fault(rest).map_or(Message::End, |(fault, came_along)| Message::Fault(fault, came_along)),
-        sync::MAPS => Message::Maps,
-        sync::UNCOVER => Message::Uncover,
-        sync::SOURCE => rest.first_chunk().map_or(Message::End, |index| Message::Source(u16::from_ne_bytes(*index))),
-        sync::CHILD => {
-            let pid = rest.first_chunk().and_then(|pid| task::Pid::from_raw(i32::from_ne_bytes(*pid)));
-            pid.map_or(Message::End, Message::Child)
-        }
-        _ => Message::Ready,
-    })
-}
-
-/// Lets the child go on.
-fn answer<'a>(channel: &OwnedFd) -> Result<'a, ()> {
-    sys::send(channel.as_fd(), &[sync::READY], None).doing("send", "the container's first process")
-}
-
 impl Created {
     /// Gives the start, waits until the program runs, and runs the `poststart` hooks. On an error nothing is left.
     pub fn start<'a>(self, request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Started> {
         let mut room = [0; sync::MOST_BYTES];
-        let error = match answer(&self.channel).and_then(|()| receive(&self.channel, &mut room)) {
+        let error = match child::answer(&self.channel).and_then(|()| child::receive(&self.channel, &mut room)) {
             Ok(Message::End) => match self.poststart(request) {
                 Ok(()) => return Ok(self.into_started()),
                 Err(error) => keep(&error, arena),
@@ -570,7 +496,7 @@ impl Created {
 
     /// Takes everything back.
     pub fn undo(self, request: &Request<'_, '_>) {
-        end(self.pid, self.pidfd.as_ref());
+        child::end(self.pid, self.pidfd.as_ref());
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup::remove(cgroup, super::delete::CGROUP_TIMEOUT_MS);
         }

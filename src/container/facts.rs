@@ -102,8 +102,26 @@ pub fn each_mount<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn Fn
 
 /// The runtime's own cgroup below the mount, as cgroup v2 numbers hierarchies; empty without one.
 pub fn own_cgroup<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    cgroup_in(procfs, c"self/cgroup", arena)
+}
+
+/// The same of another process.
+pub fn cgroup_of<'a>(procfs: BorrowedFd<'_>, pid: u32, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    cgroup_in(procfs, arena.format_c(format_args!("{pid}/cgroup"))?, arena)
+}
+
+/// Whether a process is in the user namespace of the runtime. Not so, if it has ended.
+pub fn shares_user_namespace(procfs: BorrowedFd<'_>, pid: u32) -> bool {
+    let mut path = heapless::String::<24>::new();
+    let _ = core::fmt::Write::write_fmt(&mut path, format_args!("{pid}/ns/user\0")); // 10 digits, 8 and NUL always fit
+    let look = |path| fs::statat(procfs, path, fs::AtFlags::empty()).map(|status| (status.st_dev, status.st_ino));
+    let theirs = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL).and_then(look);
+    theirs.is_ok() && theirs == look(c"self/ns/user")
+}
+
+fn cgroup_in<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, arena: &Arena<'a>) -> Result<'a, &'a str> {
     let mut found = None;
-    each_line(procfs, c"self/cgroup", &mut |line| {
+    each_line(procfs, name, &mut |line| {
         found = line.strip_prefix("0::").map(|path| arena.format(format_args!("{path}")));
         found.map(|_| ())
     })?;

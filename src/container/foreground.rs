@@ -61,10 +61,14 @@ pub fn stay<'a>(running: Running<'_>) -> Result<'a, Exit> {
     let mut attendance = Attendance { running, signals, relay: None, ended: None };
     let _raw = running.master.map(|_| RawTerminal::enter());
     if let Some(master) = running.master {
-        copy_size(master);
         attendance.relay = Some(Relay::new(master));
     }
     attendance.run()
+}
+
+/// Rows and columns of the caller's terminal, with which the container's begins.
+pub fn caller_size() -> Option<(u16, u16)> {
+    task::tcgetwinsize(task::stdin()).ok().map(|size| (size.ws_row, size.ws_col))
 }
 
 /// The size of the caller's terminal becomes the container's.

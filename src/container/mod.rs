@@ -1,10 +1,12 @@
 //! The life of one container: made, started, looked at, signalled, deleted. The only writer of the state directory.
 
 pub mod bundle;
+mod child;
 pub mod create;
 pub mod delete;
 mod errands;
 pub mod events;
+pub mod exec;
 pub mod facts;
 pub mod foreground;
 pub mod hooks;

@@ -74,6 +74,48 @@ pub const CREATE: &[Row] = &[
     (Step::Execute, workload::execute),
 ];
 
+/// What the process in between of `exec` does, while nobody in the container sees it.
+pub const JOIN: &[Row] = &[
+    (Step::Lifeline, groundwork::tie_to_runtime),
+    (Step::OomScore, groundwork::set_oom_score),
+    (Step::ApparmorProfile, labels::set_apparmor_profile),
+    (Step::SelinuxLabel, labels::set_selinux_label),
+    (Step::JoinNamespaces, namespaces::join_container),
+];
+
+/// What its child does, born in the container: of [`CREATE`] what concerns the process, in the same order.
+pub const EXEC: &[Row] = &[
+    (Step::Lifeline, groundwork::tie_to_runtime),
+    (Step::Session, groundwork::new_session),
+    (Step::CpuAffinity, scheduling::set_affinity),
+    (Step::Keyring, groundwork::new_keyring),
+    (Step::EnterRoot, root::take),
+    (Step::Console, console::open),
+    (Step::WorkingDirectory, workload::enter_directory),
+    (Step::Umask, settings::set_umask),
+    (Step::FindUser, users::find_user),
+    (Step::Home, users::find_home),
+    (Step::NoNewPrivileges, privileges::set_no_new_privileges),
+    (Step::Scheduler, scheduling::set_scheduler),
+    (Step::IoPriority, scheduling::set_io_priority),
+    (Step::Personality, scheduling::set_personality),
+    (Step::MemoryPolicy, scheduling::set_memory_policy),
+    (Step::Limits, privileges::set_limits),
+    (Step::BoundingSet, privileges::drop_bounding_set),
+    (Step::StdioOwner, privileges::own_standard_streams),
+    (Step::Groups, privileges::set_groups),
+    (Step::UserId, privileges::set_ids),
+    (Step::WorkingDirectoryAgain, workload::enter_directory_as_user),
+    (Step::Capabilities, privileges::set_capabilities),
+    (Step::Ambient, privileges::raise_ambient),
+    (Step::FindProgram, workload::find_program),
+    (Step::ResetSignals, workload::reset_signals),
+    (Step::CloseDescriptors, workload::close_descriptors),
+    (Step::Seccomp, seccomp::load),
+    (Step::Signals, workload::unblock_signals),
+    (Step::Execute, workload::execute),
+];
+
 /// What the process in between does, where one is needed (`plan::namespaces`). Its child does the rest.
 pub const STAGE: &[Row] = &[
     (Step::Lifeline, groundwork::tie_to_runtime),
@@ -113,6 +155,21 @@ pub(super) fn run_child(mut stage: Stage<'_, '_>, how: How) -> ! {
             become_the_first_process(&mut stage)?;
         }
         walk(CREATE, &mut stage)
+    });
+    if let Err(fault) = done {
+        sync::report_fault(&stage, fault);
+    }
+    sys::exit(255)
+}
+
+/// The same for a process that joins a container. One that could not be born in its cgroup waits to be moved there.
+pub(super) fn run_joining(mut stage: Stage<'_, '_>, by_fork: bool) -> ! {
+    task::umask(fs::Mode::empty());
+    let done = walk(JOIN, &mut stage).and_then(|()| become_the_first_process(&mut stage)).and_then(|()| {
+        if by_fork {
+            sync::await_go(&stage).map_err(|at| fault(Step::JoinNamespaces, at))?;
+        }
+        walk(EXEC, &mut stage)
     });
     if let Err(fault) = done {
         sync::report_fault(&stage, fault);
@@ -261,7 +318,58 @@ mod tests {
 
     #[test]
     fn every_step_stands_once() {
-        assert!(CREATE.iter().all(|(step, _)| CREATE.iter().filter(|(row, _)| row == step).count() == 1));
-        assert_eq!(CREATE.len(), Step::COUNT);
+        for table in [CREATE, STAGE, JOIN, EXEC] {
+            assert!(table.iter().all(|(step, _)| table.iter().filter(|(row, _)| row == step).count() == 1));
+        }
+        assert!(Step::COUNT == CREATE.len() + EXEC.iter().filter(|(step, _)| !CREATE.iter().any(|(row, _)| row == step)).count());
+    }
+
+    /// Of the rows of CREATE those that make the container, which a process that joins it finds made.
+    const MAKES_THE_CONTAINER: &[Step] = &[
+        Step::NetDevices,
+        Step::RootPropagation,
+        Step::ApparmorProfile, // in between, as the next
+        Step::SelinuxLabel,
+        Step::RuntimeHooks,
+        Step::ContainerHooks,
+        Step::Ready, // nothing waits for it: the end of the channel is the answer
+        Step::StartHooks,
+        Step::OomScore, // in between
+        Step::JoinNamespaces,
+        Step::IdMaps,
+        Step::Unshare,
+        Step::Loopback,
+        Step::PrepareRoot,
+        Step::Mounts,
+        Step::Devices,
+        Step::ReadonlyMounts,
+        Step::Hostname,
+        Step::Domainname,
+        Step::Sysctl,
+        Step::CloseOnExec, // it has closed everything before it joined
+        Step::MakeWorkingDirectory,
+        Step::ReadonlyRoot,
+        Step::ReadonlyPaths,
+        Step::MaskedPaths,
+        Step::AwaitStart,
+    ];
+
+    #[test]
+    fn exec_is_create_without_what_makes_the_container() {
+        let of_create = CREATE.iter().map(|(step, _)| *step).filter(|step| !MAKES_THE_CONTAINER.contains(step));
+        let of_exec = EXEC.iter().map(|(step, _)| *step).filter(|step| *step != Step::FindUser);
+        assert_eq!(of_create.collect::<Vec<_>>(), of_exec.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_joins_a_container_is_tied_and_not_dumpable_before_and_does_nothing_in_it_before_its_child_is_born() {
+        assert_eq!((JOIN[0].0, EXEC[0].0), (Step::Lifeline, Step::Lifeline));
+        assert_eq!(JOIN[JOIN.len() - 1].0, Step::JoinNamespaces);
+    }
+
+    #[test]
+    fn a_user_is_found_before_its_ids_are_used() {
+        let of = |step| EXEC.iter().position(|(row, _)| *row == step).unwrap();
+        assert!([Step::Home, Step::StdioOwner, Step::Groups, Step::UserId].into_iter().all(|later| of(Step::FindUser) < of(later)));
     }
 }

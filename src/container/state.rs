@@ -36,7 +36,7 @@ impl fmt::Display for Json<'_, '_> {
         let Record {
             version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, root_mount, hooks, annotations, ..
         } = self.0;
-        let Record { resctrl, resctrl_is_own, resctrl_monitor, .. } = self.0;
+        let Record { keeps_keyring, resctrl, resctrl_is_own, resctrl_monitor, .. } = self.0;
         write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
@@ -45,7 +45,10 @@ impl fmt::Display for Json<'_, '_> {
             write!(f, ",\"resctrl\":{},\"resctrlIsOwn\":{resctrl_is_own}", JsonString(resctrl))?;
             write!(f, ",\"resctrlMonitor\":{}", JsonString(resctrl_monitor))?;
         }
-        write!(f, ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"rootMount\":{root_mount},\"hooks\":{hooks},\"annotations\":{{")?;
+        write!(
+            f,
+            ",\"uid\":{uid},\"sharesPids\":{shares_pids},\"keepsKeyring\":{keeps_keyring},\"rootMount\":{root_mount},\"hooks\":{hooks},\"annotations\":{{"
+        )?;
         for (index, entry) in annotations.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{}:{}", JsonString(entry.key), JsonString(entry.value))?;
@@ -360,7 +363,8 @@ pub fn status(record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>
     if directory.has_fifo() { Status::Created } else { Status::Running }
 }
 
-fn is_paused(record: &Record<'_>) -> bool {
+/// Whether the container's cgroup is frozen.
+pub fn is_paused(record: &Record<'_>) -> bool {
     open_cgroup_if_any(record).is_ok_and(|cgroup| cgroup.is_some_and(|cgroup| cgroup::is_frozen(cgroup.as_fd())))
 }
 

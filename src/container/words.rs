@@ -39,7 +39,8 @@ fn hook<'a>(fault: Fault, hooks: &List<'a, Hook<'a>>, came_along: &[u8], arena: 
 fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
     match fault.step {
         Step::FindProgram => return find_program(fault, plan, arena),
-        Step::Execute => return Ok(Error::errno("exec", text(plan.process.program), fault.errno)),
+        Step::Execute => return Ok(Error::errno(arena.format(format_args!("exec {}", text(plan.process.program)))?, "", fault.errno)),
+        Step::FindUser => return find_user(fault, plan, arena),
         _ => {}
     }
     let doing = fault.step.doing();
@@ -70,6 +71,19 @@ fn find_program<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<
         }
         Errno::ACCESS => Error::errno(arena.format(format_args!("exec: \"{program}\""))?, "", fault.errno),
         _ => Error::errno(arena.format(format_args!("exec: \"{program}\": stat {program}"))?, "", fault.errno),
+    })
+}
+
+fn find_user<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let (what, name) = match &plan.process.named {
+        Some(named) if fault.note == Note::NoGroup => ("group", named.group),
+        Some(named) => ("user", named.user),
+        None => ("user", ""),
+    };
+    let sentence = arena.format(format_args!("unable to find {what} {name}"))?;
+    Ok(match fault.note {
+        Note::None => Error::errno(sentence, "", fault.errno),
+        note => Error::text(sentence, "", note.words()),
     })
 }
 

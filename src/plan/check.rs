@@ -136,6 +136,12 @@ pub fn check<'a>(config: &Config<'a>, arena: &Arena<'a>, report: &mut dyn FnMut(
     annotations(config, report);
 }
 
+/// Reports every problem of the process alone: of one that joins a container.
+pub fn check_process(config: &Config<'_>, report: &mut dyn FnMut(Problem<'_>)) {
+    let linux = config.linux.unwrap_or_default();
+    process::check(config, &linux, &Namespaces::new(&linux.namespaces), &mut Report(report));
+}
+
 fn version(config: &Config<'_>, report: &mut Report<'_>) {
     if config.oci_version.is_empty() {
         report.say(&TOP, warning!("ociVersion", "missing; a version such as 1.3.0 is required"));

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod cgroup;
 pub mod check;
 pub mod devices;
+pub mod exec;
 pub mod hooks;
 pub mod mounts;
 pub mod namespaces;
@@ -56,7 +57,8 @@ pub struct Options<'a> {
     pub is_rootless: bool,
 }
 
-/// Everything that is to be done, in the order of its fields.
+/// Everything that is to be done, in the order of its fields. Nothing is an empty list.
+#[derive(Default)]
 pub struct Plan<'a> {
     /// The container's id.
     pub id: &'a str,
@@ -110,12 +112,11 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
     let namespaces = namespaces::build(linux.as_ref(), arena)?;
     let cgroup = cgroup::build(linux.as_ref(), facts, options, arena)?;
     let mounts = mounts::build(config, facts, &namespaces, cgroup.as_ref(), arena)?;
-    let keyring = if options.no_new_keyring { None } else { Some(arena.c_str(&[b"_ses.", options.id.as_bytes()])?) };
     Ok(arena.put(Plan {
         id: options.id,
         cgroup,
         rdt: rdt::build(linux.as_ref(), facts, options, arena)?,
-        keyring,
+        keyring: keyring(options, arena)?,
         root: mounts::root(config, facts, options, &namespaces, arena)?,
         devices: devices::build(config, &mounts, &namespaces, arena)?,
         sysctls: sysctls(linux.as_ref(), arena)?,
@@ -125,14 +126,20 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         domainname: (!config.domainname.is_empty()).then_some(config.domainname),
         net_devices: network::build(linux.as_ref(), arena)?,
         hooks: hooks::build(config, options.id, facts.bundle, arena)?,
-        seccomp: match linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) {
-            Some(profile) => Some(seccomp::compile(profile, arena)?),
-            None => None,
-        },
+        seccomp: filter(config, arena)?,
         process: process::build(config, facts, options, arena)?,
         namespaces,
         mounts,
     })?)
+}
+
+fn filter<'a>(config: &Config<'a>, arena: &Arena<'a>) -> Result<'a, Option<seccomp::Filter<'a>>> {
+    let profile = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    profile.map(|profile| seccomp::compile(profile, arena)).transpose()
+}
+
+fn keyring<'a>(options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Option<&'a CStr>> {
+    Ok(if options.no_new_keyring { None } else { Some(arena.c_str(&[b"_ses.", options.id.as_bytes()])?) })
 }
 
 /// The specification's and runc's rule for ids: letters, digits, `_`, `+`, `.`, `-`; not `.` nor `..`.

@@ -14,7 +14,7 @@ use crate::spec::{self, Config};
 use crate::sys::Attributes;
 
 /// The root file system.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Root<'a> {
     /// Its absolute path on the host.
     pub path: &'a CStr,
@@ -29,9 +29,10 @@ pub struct Root<'a> {
 }
 
 /// How the root file system becomes `/`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Entry {
     /// By pivot_root; by MS_MOVE where the host's root is the initial ramfs.
+    #[default]
     Pivot,
     /// By MS_MOVE and chroot, after nothing is left of the host that a mount namespace inside could show again.
     Move,

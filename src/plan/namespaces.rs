@@ -29,6 +29,8 @@ pub struct Namespaces<'a> {
     pub gid_map: &'a str,
     /// What is written to timens_offsets of a new time namespace; empty without any.
     pub time_offsets: &'a str,
+    /// CLONE_NEW* of those of a container that runs, which one more process joins.
+    pub of_container: u32,
 }
 
 /// One namespace to join.
@@ -87,7 +89,7 @@ impl Namespaces<'_> {
 
     /// Whether the container's processes have user and group ids of their own.
     pub fn maps_ids(&self) -> bool {
-        self.has_own(CLONE_NEWUSER)
+        self.has_own(CLONE_NEWUSER) || self.of_container & CLONE_NEWUSER != 0
     }
 
     /// Whether the host name is the container's own to set.

@@ -12,6 +12,7 @@ use crate::spec::{self, Config};
 use crate::sys::{CPointer, Limit};
 
 /// The process to start.
+#[derive(Default)]
 pub struct Process<'a> {
     /// What is executed, as it was written: a path, or a name to be looked for in [`Self::search_path`].
     pub program: &'a CStr,
@@ -57,6 +58,20 @@ pub struct Process<'a> {
     pub oom_score_adj: Option<&'a str>,
     /// Descriptors from 3 on that the process keeps.
     pub preserve_fds: u32,
+    /// What the container's own files have to say about the ids above; only for `exec`.
+    pub named: Option<Named<'a>>,
+}
+
+/// A user or a group by name, to be found in the container's /etc/passwd and /etc/group.
+pub struct Named<'a> {
+    /// The user's name; empty where it is a number.
+    pub user: &'a str,
+    /// The group's name; empty where it is a number, or not given.
+    pub group: &'a str,
+    /// Whether a group was given, so that neither the user's own nor those that name it as a member count.
+    pub has_group: bool,
+    /// The supplementary groups, with room behind them for those that the user is a member of.
+    pub groups: &'a mut [u32],
 }
 
 /// Sets of capabilities: bit n is capability n.
@@ -115,6 +130,7 @@ pub(super) fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Option
         apparmor_command: apparmor_command(written.apparmor_profile, facts, arena)?,
         selinux_label: selinux_label(written.selinux_label, facts)?,
         preserve_fds: options.listen_fds + options.preserve_fds,
+        named: None,
     })
 }
 

@@ -36,6 +36,8 @@ object! {
         "resctrlMonitor" => resctrl_monitor: &'a str,
         /// Which hooks are still to come: bits of `container::hooks`.
         "hooks" => hooks: u32,
+        /// `--no-new-keyring`.
+        "keepsKeyring" => keeps_keyring: bool,
         "annotations" => annotations: List<'a, Entry<'a, &'a str>>,
     }
 }

@@ -34,6 +34,8 @@ use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd};
 pub struct Stage<'p, 'a> {
     /// What is to be done.
     pub plan: &'p mut Plan<'a>,
+    /// The running container that is to be joined; only for `exec`.
+    pub container: Option<Container<'p>>,
     /// A procfs that was seen to be one, from outside the container.
     pub procfs: BorrowedFd<'p>,
     /// The socket to the parent.
@@ -60,6 +62,15 @@ pub struct Stage<'p, 'a> {
     pub hook_output: hooks::Output,
     /// The number of the descriptor by which others decide about system calls, once there is one.
     pub listener: Option<u32>,
+}
+
+/// A running container's first process, whose namespaces are to be joined.
+#[derive(Clone, Copy)]
+pub struct Container<'p> {
+    /// The handle; none before Linux 5.3.
+    pub pidfd: Option<BorrowedFd<'p>>,
+    /// Its directory in /proc, which is never another's.
+    pub directory: BorrowedFd<'p>,
 }
 
 /// Why a step failed, and at which of the plan's items.
@@ -91,6 +102,29 @@ impl At {
     /// For `map_err`: the same failure, at the list's item `index`.
     pub fn item(index: usize) -> impl FnOnce(At) -> At {
         move |at| At { item: u16::try_from(index).unwrap_or(Fault::NO_ITEM), ..at }
+    }
+}
+
+impl<'p, 'a> Stage<'p, 'a> {
+    /// A stage on which nothing has happened yet.
+    pub fn new(plan: &'p mut Plan<'a>, procfs: BorrowedFd<'p>, channel: BorrowedFd<'p>, blocked_signals: sys::Signals) -> Self {
+        Stage {
+            plan,
+            container: None,
+            procfs,
+            channel,
+            start_gate: channel,
+            console_socket: None,
+            blocked_signals,
+            root: None,
+            root_mount: None,
+            is_staged: false,
+            waiting: namespaces::Waiting::new(),
+            enters_directory_as_user: false,
+            executable: PathBuffer::new(),
+            hook_output: Default::default(),
+            listener: None,
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use linux_raw_sys::general::CLONE_NEWUSER;
 
-use super::{At, Done, Stage, groundwork, sync};
+use super::{At, Container, Done, Stage, groundwork, sync};
 use crate::error::Note;
+use crate::mem::PathBuffer;
+use crate::names::NAMESPACES;
+use crate::plan::mounts::Entry;
 use crate::plan::namespaces::KINDS;
-use crate::sys::{self, AsFd, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// One namespace that is still to be joined.
 pub struct Pending {
@@ -84,6 +87,53 @@ pub fn join_rest(stage: &mut Stage<'_, '_>) -> Done {
         0 => Ok(()),
         flags => sys::unshare(flags).map_err(At::from),
     }
+}
+
+/// Joins the namespaces of a container that runs: all at once by the handle of its first process, before Linux 5.8 one by one.
+///
+/// Must: not be dumpable already, and let go of everything of the host's: who is in there may look at us (CVE-2016-9962, CVE-2024-21626).
+/// Mustn't: be seen in its pid namespace, which is why it is entered by our child; nor use the procfs afterwards, for which stands what
+/// opens nothing.
+pub fn join_container(stage: &mut Stage<'_, '_>) -> Done {
+    let Some(Container { pidfd, directory }) = stage.container.take() else { return Err(Errno::BADF.into()) };
+    let flags = stage.plan.namespaces.of_container;
+    let kept = [stage.channel, stage.console_socket.unwrap_or(stage.channel), pidfd.unwrap_or(directory), directory];
+    sys::close_from_but(super::workload::first_own(stage), &kept)?;
+    stage.procfs = stage.channel;
+    if stage.plan.root.entry == Entry::Chroot {
+        let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+        stage.root = Some(fs::openat(directory, c"root", flags, fs::Mode::empty())?);
+    }
+    match pidfd.map_or(Err(Errno::INVAL), |pidfd| sys::set_namespace(pidfd, flags)) {
+        Err(Errno::INVAL) => join_each(directory, flags)?,
+        joined => joined?,
+    }
+    for fd in [pidfd, Some(directory)].into_iter().flatten() {
+        sys::close_number(sys::AsRawFd::as_raw_fd(&fd) as u32);
+    }
+    if flags & CLONE_NEWUSER != 0 { become_root(stage) } else { Ok(()) }
+}
+
+/// By their files: first what we may as who we are, then the user namespace, then what only its root may.
+fn join_each(directory: BorrowedFd<'_>, flags: u32) -> Done {
+    let mut opened = heapless::Vec::<(u32, OwnedFd), KINDS>::new();
+    for kind in NAMESPACES.iter().rev().filter(|kind| kind.flag() & flags != 0) {
+        let mut path = PathBuffer::new();
+        path.set(&[b"ns/", kind.file().as_bytes()]);
+        let file = fs::openat(directory, path.as_c_str(), fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
+        let _ = opened.push((kind.flag(), file)); // there is a place for each kind
+    }
+    let mut refused = 0;
+    for (flag, file) in &opened {
+        match sys::set_namespace(file.as_fd(), *flag) {
+            Err(Errno::PERM) if flags & CLONE_NEWUSER != 0 && *flag != CLONE_NEWUSER => refused |= flag,
+            joined => joined?,
+        }
+    }
+    for (flag, file) in opened.iter().filter(|(flag, _)| flag & refused != 0) {
+        sys::set_namespace(file.as_fd(), *flag)?;
+    }
+    Ok(())
 }
 
 /// Makes the namespaces that are better made here than by the clone.

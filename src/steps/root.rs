@@ -91,6 +91,17 @@ pub fn enter(stage: &mut Stage<'_, '_>) -> Done {
     Ok(())
 }
 
+/// Takes the root of a container that was joined: setns(2) into its mount namespace has made it ours, unless that is not its own.
+pub fn take(stage: &mut Stage<'_, '_>) -> Done {
+    if stage.plan.root.entry == Entry::Chroot {
+        task::fchdir(stage.root()?)?;
+        task::chroot(c".")?;
+    }
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    stage.root = Some(fs::open(c"/", flags, fs::Mode::empty())?);
+    Ok(())
+}
+
 /// pivot_root(2), notes: with both arguments `.` the old root ends up on top of the new one; taking it off leaves nothing of it.
 fn pivot(stage: &Stage<'_, '_>) -> Done {
     match task::pivot_root(c".", c".") {

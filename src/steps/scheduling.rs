@@ -1,6 +1,7 @@
 //! When and where the process runs.
 
 use super::{At, Done, Stage};
+use crate::plan::scheduling::Affinity;
 use crate::sys;
 
 /// Lets the process run on every processor that its cgroup allows, whatever the caller was bound to.
@@ -8,6 +9,15 @@ pub fn reset_affinity(_: &mut Stage<'_, '_>) -> Done {
     const MOST_CPUS: usize = 8192; // NR_CPUS at its highest
     let _ = sys::set_affinity(&[usize::MAX; MOST_CPUS / usize::BITS as usize]); // runc does not insist either
     Ok(())
+}
+
+/// `process.execCPUAffinity`: what holds once the process is in the container's cgroup; without it, and without one for before, as above.
+pub fn set_affinity(stage: &mut Stage<'_, '_>) -> Done {
+    match stage.plan.process.scheduling.exec_affinity {
+        Affinity { initial: [], r#final: [] } => reset_affinity(stage),
+        Affinity { r#final: [], .. } => Ok(()),
+        Affinity { r#final, .. } => sys::set_affinity(r#final).map_err(At::from),
+    }
 }
 
 /// `process.scheduler`.

@@ -1,10 +1,11 @@
-//! What the container's own /etc/passwd says.
+//! What the container's own /etc/passwd and /etc/group say.
 
 use core::ffi::CStr;
 
-use super::{Done, Stage};
+use super::{At, Done, Stage};
+use crate::error::Note;
 use crate::mem::PathBuffer;
-use crate::sys::{self, CPointer, OwnedFd, fs};
+use crate::sys::{self, CPointer, Errno, OwnedFd, fs};
 
 /// Gives the environment a HOME: the user's of the container's /etc/passwd, or `/`.
 pub fn find_home(stage: &mut Stage<'_, '_>) -> Done {
@@ -32,16 +33,87 @@ fn join<'r>(head: &[u8], tail: &[u8], room: &'r mut [u8]) -> Option<&'r CStr> {
 }
 
 fn read_home(stage: &Stage<'_, '_>, home: &mut PathBuffer) -> bool {
-    let Ok(file) = stage.root().and_then(|root| sys::open_regular_in_root(root, c"/etc/passwd")) else { return false };
-    let mut lines = Lines::new(&file);
-    while let Some(line) = lines.next() {
-        let mut fields = line.split(|byte| *byte == b':').skip(2);
-        let uid = fields.next().and_then(|uid| core::str::from_utf8(uid).ok()).and_then(|uid| uid.parse::<u32>().ok());
-        if uid == Some(stage.plan.process.uid) {
-            return fields.nth(2).is_some_and(|path| path.first() == Some(&b'/') && home.set(&[path]));
+    let uid = stage.plan.process.uid;
+    let mut is_set = false;
+    let read = each_entry(stage, c"/etc/passwd", &mut |[_, _, id, _, _, path]| {
+        let is_ours = number(id) == Some(uid);
+        is_set = is_ours && path.first() == Some(&b'/') && home.set(&[path]);
+        is_ours
+    });
+    read.is_ok() && is_set
+}
+
+/// Looks up the user and the group that were given by name, and the groups of which the user is a member.
+///
+/// Must: come before anything that needs the ids.
+pub fn find_user(stage: &mut Stage<'_, '_>) -> Done {
+    let Some(named) = stage.plan.process.named.take() else { return Ok(()) };
+    let process = &stage.plan.process;
+    let (mut uid, mut gid, mut count) = (process.uid, process.gid, process.additional_gids.len());
+    if !named.user.is_empty() {
+        let ids = find(stage, c"/etc/passwd", named.user).map_err(At::note(Note::NoUser))?;
+        uid = ids.0;
+        if !named.has_group {
+            gid = ids.1;
+            count = add_groups(stage, named.user, named.groups, count)?;
         }
     }
-    false
+    if !named.group.is_empty() {
+        gid = find(stage, c"/etc/group", named.group).map_err(At::note(Note::NoGroup))?.0;
+    }
+    let process = &mut stage.plan.process;
+    (process.uid, process.gid, process.additional_gids) = (uid, gid, named.groups.get(..count).unwrap_or_default());
+    Ok(())
+}
+
+/// The id of a user or group, and for a user that of its own group. Errors: ENOENT if there is none of that name.
+fn find(stage: &Stage<'_, '_>, path: &CStr, name: &str) -> Result<(u32, u32), Errno> {
+    let mut found = None;
+    each_entry(stage, path, &mut |[entry, _, id, group, ..]| {
+        if entry == name.as_bytes() {
+            found = number(id).map(|id| (id, number(group).unwrap_or(0)));
+        }
+        found.is_some()
+    })?;
+    found.ok_or(Errno::NOENT)
+}
+
+/// Adds the groups that name the user as a member, and returns how many there are then. Errors: E2BIG if there is no room.
+fn add_groups(stage: &Stage<'_, '_>, user: &str, groups: &mut [u32], mut count: usize) -> Result<usize, Errno> {
+    let mut is_full = false;
+    let read = each_entry(stage, c"/etc/group", &mut |[_, _, id, members, ..]| {
+        let is_member = members.split(|byte| *byte == b',').any(|member| member == user.as_bytes());
+        if let (true, Some(id)) = (is_member, number(id)) {
+            match groups.get_mut(count) {
+                Some(place) => (*place, count) = (id, count + 1),
+                None => is_full = true,
+            }
+        }
+        is_full
+    });
+    match read {
+        Ok(()) if is_full => Err(Errno::TOOBIG),
+        Ok(()) | Err(Errno::NOENT) => Ok(count),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// An id of such a file; never the one that the kernel takes for "leave it as it is".
+fn number(field: &[u8]) -> Option<u32> {
+    core::str::from_utf8(field).ok().and_then(|id| id.parse().ok()).filter(|id| *id != u32::MAX)
+}
+
+/// Shows the first six fields of each line of a file of the image to `visit`, until it has seen enough. What is not there is empty.
+fn each_entry(stage: &Stage<'_, '_>, path: &CStr, visit: &mut dyn FnMut([&[u8]; 6]) -> bool) -> Result<(), Errno> {
+    let file = sys::open_regular_in_root(stage.root()?, path)?;
+    let mut lines = Lines::new(&file);
+    while let Some(line) = lines.next() {
+        let mut fields = line.split(|byte| *byte == b':');
+        if visit(core::array::from_fn(|_| fields.next().unwrap_or_default())) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The lines of a file, those that are longer than the buffer left out; at most a megabyte of them.

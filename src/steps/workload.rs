@@ -7,7 +7,7 @@ use crate::error::Note;
 use crate::sys::{self, Errno, Missing, fs, task};
 
 /// The first descriptor that is not handed on.
-fn first_own(stage: &Stage<'_, '_>) -> u32 {
+pub(super) fn first_own(stage: &Stage<'_, '_>) -> u32 {
     3 + stage.plan.process.preserve_fds
 }
 

@@ -113,7 +113,9 @@ impl Screen {
         self.shared.0.lock().map(|shown| String::from_utf8_lossy(&shown.text).into_owned()).unwrap_or_default()
     }
 
+    /// What came along with the descriptor, once it came.
     pub fn payload(&self) -> String {
+        let _ = self.await_that(Duration::from_secs(5), |shown| shown.master.is_some().then_some(())); // then there is none to compare
         self.shared.0.lock().map(|shown| shown.payload.clone()).unwrap_or_default()
     }
 

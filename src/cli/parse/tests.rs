@@ -197,7 +197,22 @@ fn a_command_that_is_not_built_says_so_however_it_is_called() {
             assert_eq!(read(&format!("ocinit {line}")), expected, "{line}");
         }
     }
-    assert_eq!(read("ocinit exec a sh"), "255: ocinit: the command \"exec\" is not built yet");
+}
+
+#[test]
+fn what_follows_the_id_of_exec_belongs_to_the_command_and_options_may_be_repeated() {
+    let line =
+        [c"ocinit", c"exec", c"-e", c"A=1", c"--tty", c"--env=B=", c"-user", c"", c"-env", c"-x", c"a", c"ls", c"-e", c"--", c"\xff"];
+    let Request::Command(Command::Exec(exec)) = parse(&line).request else { panic!("refused") };
+    assert_eq!((exec.id, exec.tty, exec.user, exec.no_new_privs), ("a", true, Some(""), None));
+    assert_eq!(exec.command, [c"ls", c"-e", c"--", c"\xff"]);
+    assert_eq!(exec.env.collect::<Vec<_>>(), ["A=1", "B=", "-x"]);
+    assert_eq!(exec.cap.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(matches!(parse(&[c"ocinit", c"exec", c"-e", c"\xff", c"a", c"ls"]).request, Request::Refused(Refusal::NotText("env"))));
+    let Request::Command(Command::Exec(exec)) = parse(&[c"ocinit", c"exec", c"--no-new-privs=false", c"a"]).request else {
+        panic!("refused")
+    };
+    assert_eq!((exec.no_new_privs, exec.command.len()), (Some(false), 0));
 }
 
 #[test]
