@@ -4,7 +4,7 @@
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::{CLONE_NEWNS, CLONE_NEWPID};
+use linux_raw_sys::general::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 
 use super::bundle::{self, Bundle};
 use super::child::{self, Message};
@@ -21,6 +21,7 @@ use crate::mem::{Arena, List};
 use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
 use crate::spec::{self, Config};
+use crate::steps::cgroup::Trouble;
 use crate::steps::{Stage, cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
@@ -145,7 +146,9 @@ fn make_plan<'a>(
         first_problem(memory, request.log, &|report| plan::check::check(bundle.config, memory, report))?;
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
+        let (uid, gid) = (task::geteuid(), task::getegid());
         let facts = Facts {
+            ordinary_user: (!uid.is_root()).then_some((uid.as_raw(), gid.as_raw())),
             resctrl_mount: match bundle.config.linux.is_some_and(|linux| linux.intel_rdt.is_some()) {
                 true => facts::resctrl_mount(procfs, memory)?,
                 false => None,
@@ -323,7 +326,13 @@ impl Work {
         let mut made_levels = 0;
         let made = cgroup::make(planned.mount, planned.path, &mut made_levels);
         self.made_levels = made_levels;
-        let made = made.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))?;
+        let made = match made {
+            Err(Trouble::Directory(errno)) if planned.is_optional && trouble::is_denied(errno) => {
+                self.cgroup_path = None;
+                return Ok(());
+            }
+            made => made.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))?,
+        };
         self.made_levels = made_levels.max(1); // it was empty, and from here on it is ours to remove
         self.cgroup = Some(made);
         Ok(())
@@ -332,7 +341,11 @@ impl Work {
     fn configure_cgroup(&self) -> Result<'static, ()> {
         let (Some(planned), Some(made)) = (&self.plan.cgroup, &self.cgroup) else { return Ok(()) };
         let applied = cgroup::apply(made.as_fd(), planned.limits.iter());
-        let configured = applied.and_then(|()| cgroup::guard_devices(made.as_fd(), planned.device_program));
+        let configured = applied.and_then(|()| match cgroup::guard_devices(made.as_fd(), planned.device_program) {
+            // Without rights over the host's devices there is nothing to guard: the kernel lets no user namespace make a node.
+            Err(Trouble::Devices(errno)) if planned.is_rootless && trouble::is_denied(errno) => Ok(()),
+            guarded => guarded,
+        });
         configured.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))
     }
 
@@ -354,6 +367,13 @@ impl Work {
         }
         let (clone, how) = match (made, self.cgroup_path) {
             (Err(Errno::OPNOTSUPP), Some(path)) => return Err(trouble::not_let_in(path, &self.bundle.arena)?),
+            (Err(errno @ (Errno::PERM | Errno::NOSPC | Errno::USERS)), _) if self.plan.namespaces.makes(CLONE_NEWUSER) => {
+                return Err(Error::errno(
+                    "user namespaces are not allowed here (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)",
+                    "",
+                    errno,
+                ));
+            }
             (made, _) => made.doing("clone3", "the container's first process")?,
         };
         let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
@@ -363,17 +383,17 @@ impl Work {
             child::move_to_cgroup(pid, self.cgroup.as_ref(), ours)?;
         }
         if how.is_staged {
-            return self.await_first_process(ours);
+            return self.await_first_process(ours, request);
         }
-        if self.plan.namespaces.uid_map.is_empty() { Ok(()) } else { self.errand(ours).set_up_namespaces() }
+        if self.plan.namespaces.uid_map.is_empty() { Ok(()) } else { self.errand(ours, request).set_up_namespaces() }
     }
 
     /// The process in between makes the namespaces, with our help, and says who was born in them.
-    fn await_first_process(&mut self, channel: &OwnedFd) -> Result<'static, ()> {
+    fn await_first_process(&mut self, channel: &OwnedFd, request: &Request<'_, '_>) -> Result<'static, ()> {
         let mut room = [0; sync::MOST_BYTES];
         loop {
             match (child::receive(channel, &mut room)?, &self.child) {
-                (Message::Maps, _) => self.errand(channel).set_up_namespaces()?,
+                (Message::Maps, _) => self.errand(channel, request).set_up_namespaces()?,
                 (Message::Child(pid), Some((between, pidfd))) => {
                     let _ = match pidfd {
                         Some(pidfd) => sys::wait_pidfd(pidfd.as_fd()),
@@ -405,8 +425,8 @@ impl Work {
                     self.move_net_devices()?;
                     child::answer(channel)?;
                 }
-                Message::Uncover => self.errand(channel).tell_what_would_leak()?,
-                Message::Source(index) => self.errand(channel).send_source(index)?,
+                Message::Uncover => self.errand(channel, request).tell_what_would_leak()?,
+                Message::Source(index) => self.errand(channel, request).send_source(index)?,
                 Message::Fault(fault, came_along) => return Err(words::describe(fault, came_along, self.plan, &self.bundle.arena)),
                 _ => return Err(self.died()),
             }
@@ -432,9 +452,16 @@ impl Work {
         Ok(())
     }
 
-    fn errand<'c>(&'c self, channel: &'c OwnedFd) -> Errand<'c> {
+    fn errand<'c>(&'c self, channel: &'c OwnedFd, request: &'c Request<'_, '_>) -> Errand<'c> {
         let pid = self.child.as_ref().map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
-        Errand { procfs: self.procfs.as_fd(), plan: self.plan, arena: &self.bundle.arena, pid, channel: channel.as_fd() }
+        Errand {
+            procfs: self.procfs.as_fd(),
+            plan: self.plan,
+            bundle: &self.bundle,
+            inherited: request.inherited(),
+            pid,
+            channel: channel.as_fd(),
+        }
     }
 
     /// Why the child ended without a word.

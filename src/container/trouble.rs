@@ -8,6 +8,11 @@ use crate::plan::cgroup::{Cgroup, Limit, Rule};
 use crate::steps::cgroup::{self, Missing, Trouble};
 use crate::sys::{AsFd, Errno};
 
+/// Whether rights are missing.
+pub fn is_denied(errno: Errno) -> bool {
+    matches!(errno, Errno::ACCESS | Errno::PERM | Errno::ROFS)
+}
+
 /// What went wrong with this cgroup.
 pub fn words<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) -> Error<'a> {
     sentence(trouble, cgroup, arena).unwrap_or_else(|full| full)
@@ -20,10 +25,14 @@ fn text(name: &CStr) -> &str {
 fn sentence<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
     let path = arena.format(format_args!("{}{}", text(cgroup.mount), cgroup.path))?;
     Ok(match trouble {
+        Trouble::Directory(Errno::OPNOTSUPP) => Error::text("make the cgroup", path, odd_type(path, arena)?),
+        Trouble::Directory(errno) if cgroup.is_rootless && is_denied(errno) => {
+            let doing = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"; // runc's words
+            Error::errno(doing, path, errno)
+        }
         Trouble::Directory(Errno::ROFS) => {
             Error::text("make the cgroup", path, "read-only file system: mount it read-write, or use --cgroup-manager=disabled")
         }
-        Trouble::Directory(Errno::OPNOTSUPP) => Error::text("make the cgroup", path, odd_type(path, arena)?),
         Trouble::Directory(errno) => Error::errno("make the cgroup", path, errno),
         Trouble::NotEmpty(count) => Error::said(arena.format(format_args!("container's cgroup is not empty: {count} process(es) found"))?),
         Trouble::Frozen => Error::said("container's cgroup unexpectedly frozen"),

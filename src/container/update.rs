@@ -33,7 +33,14 @@ pub fn update<'a>(root: &'a CStr, id: &'a str, resources: &Resources<'a>, log: &
     before.iter().for_each(|setting| put_back(opened.as_fd(), setting));
     let mount = facts::cgroup_mount(procfs.as_fd(), arena)?.unwrap_or_default();
     let path = record.cgroup.strip_prefix(mount).unwrap_or(record.cgroup);
-    let named = Cgroup { mount: arena.c_str(&[mount.as_bytes()])?, path, limits: List::default(), device_program: &[] };
+    let named = Cgroup {
+        mount: arena.c_str(&[mount.as_bytes()])?,
+        path,
+        is_rootless: false,
+        is_optional: false,
+        limits: List::default(),
+        device_program: &[],
+    };
     Err(trouble::words(trouble, &named, arena))
 }
 

@@ -19,6 +19,10 @@ use crate::spec::Linux;
 pub struct Cgroup<'a> {
     /// Where cgroup v2 is mounted.
     pub mount: &'a CStr,
+    /// Whether missing rights are no error, as long as nothing is asked for.
+    pub is_rootless: bool,
+    /// Whether nothing is: neither a path nor a limit.
+    pub is_optional: bool,
     /// The cgroup's path below it: begins with a slash, does not end with one, holds no `.` or `..`.
     pub path: &'a str,
     /// Files of the cgroup and what is written to them, in this order.
@@ -61,16 +65,22 @@ pub(super) fn build<'a>(
 ) -> Result<'a, Option<Cgroup<'a>>> {
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let Some(mount) = facts.cgroup_mount else {
+        if options.is_rootless && resources.is_none() {
+            return Ok(None);
+        }
         return Err(Error::text("cgroup", "", "no cgroup v2 hierarchy is mounted on this host (mount -t cgroup2 none /sys/fs/cgroup)"));
     };
     let written = linux.map(|linux| linux.cgroups_path).unwrap_or_default();
+    let limits = match resources {
+        Some(resources) => limits::limits(resources, arena)?,
+        None => List::default(),
+    };
     Ok(Some(Cgroup {
         mount: super::c_str(mount, arena)?,
         path: path(written, facts, options, arena)?,
-        limits: match resources {
-            Some(resources) => limits::limits(resources, arena)?,
-            None => List::default(),
-        },
+        is_rootless: options.is_rootless,
+        is_optional: options.is_rootless && written.is_empty() && limits.is_empty(),
+        limits,
         device_program: program::assemble(resources, arena)?,
     }))
 }

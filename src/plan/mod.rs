@@ -26,6 +26,8 @@ use crate::spec::{Config, Linux};
 /// What the host is: found out by `container::facts`, judged here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
+    /// User and group id of the runtime, where it is not root.
+    pub ordinary_user: Option<(u32, u32)>,
     /// The bundle's absolute path.
     pub bundle: &'a str,
     /// Where cgroup v2 is mounted; `None` where it is not.
@@ -109,7 +111,7 @@ pub struct Setting<'a> {
 pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a mut Plan<'a>> {
     unbuilt::refuse(config, arena)?;
     let linux = &config.linux;
-    let namespaces = namespaces::build(linux.as_ref(), arena)?;
+    let namespaces = namespaces::build(linux.as_ref(), facts, arena)?;
     let cgroup = cgroup::build(linux.as_ref(), facts, options, arena)?;
     let mounts = mounts::build(config, facts, &namespaces, cgroup.as_ref(), arena)?;
     Ok(arena.put(Plan {

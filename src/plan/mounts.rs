@@ -175,7 +175,7 @@ pub(super) fn build<'a>(
     };
     let place = Place { facts, namespaces, root: absolute(facts.bundle, root, arena)?, label, cgroup };
     for mount in &config.mounts {
-        let read = Written::read(mount, arena)?;
+        let read = Written::read(mount, namespaces.is_automatic, arena)?;
         mounts.push(arena, read.into_mount(mount, &place, arena)?)?;
     }
     Ok(mounts)
@@ -213,7 +213,7 @@ struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    fn read(mount: &spec::Mount<'a>, arena: &Arena<'a>) -> Result<'a, Self> {
+    fn read(mount: &spec::Mount<'a>, maps_root_alone: bool, arena: &Arena<'a>) -> Result<'a, Self> {
         let mut read = Written::default();
         let mut is_id_mapped = None;
         let mut data = List::default();
@@ -230,6 +230,8 @@ impl<'a> Written<'a> {
                 }
                 Some(MountOption::TmpCopyUp) => read.copies_up = true,
                 Some(MountOption::IdMap { recursive }) => is_id_mapped = Some(recursive),
+                // It would belong to an id that the namespace does not have, and then not be mounted at all.
+                None if maps_root_alone && (option.starts_with("gid=") || option.starts_with("uid=")) => {}
                 None => data.push(arena, *option)?,
             }
         }

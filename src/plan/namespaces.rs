@@ -8,6 +8,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS};
 
+use super::Facts;
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::names;
@@ -27,6 +28,8 @@ pub struct Namespaces<'a> {
     pub uid_map: &'a str,
     /// The same for gid_map.
     pub gid_map: &'a str,
+    /// Whether nobody asked for the user namespace, in which the runtime's own user is root and nobody else.
+    pub is_automatic: bool,
     /// What is written to timens_offsets of a new time namespace; empty without any.
     pub time_offsets: &'a str,
     /// CLONE_NEW* of those of a container that runs, which one more process joins.
@@ -98,9 +101,22 @@ impl Namespaces<'_> {
     }
 }
 
-pub(super) fn build<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<'a, Namespaces<'a>> {
+pub(super) fn build<'a>(linux: Option<&Linux<'a>>, facts: &Facts<'a>, arena: &Arena<'a>) -> Result<'a, Namespaces<'a>> {
     let mut made = Namespaces::default();
-    let Some(linux) = linux else { return Ok(made) };
+    if let Some(linux) = linux {
+        read(linux, &mut made, arena)?;
+    }
+    // Without root's rights nothing can be made without one.
+    if let (Some((uid, gid)), false) = (facts.ordinary_user, made.maps_ids()) {
+        made.new |= CLONE_NEWUSER;
+        made.is_automatic = true;
+        made.uid_map = arena.format(format_args!("0 {uid} 1\n"))?;
+        made.gid_map = arena.format(format_args!("0 {gid} 1\n"))?;
+    }
+    Ok(made)
+}
+
+fn read<'a>(linux: &Linux<'a>, made: &mut Namespaces<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
     for (index, namespace) in linux.namespaces.iter().enumerate() {
         let Some(known) = names::namespace(namespace.kind) else {
             return Err(Error::text(arena.format(format_args!("linux.namespaces[{index}].type"))?, namespace.kind, "unknown namespace"));
@@ -118,7 +134,7 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, arena: &Arena<'a>) -> Result<
         made.uid_map = map(&linux.uid_mappings, arena)?;
         made.gid_map = map(&linux.gid_mappings, arena)?;
     }
-    Ok(made)
+    Ok(())
 }
 
 /// `clock seconds nanoseconds` a line, as time_namespaces(7) wants it.
