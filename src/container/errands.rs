@@ -97,7 +97,7 @@ impl Errand<'_> {
         let child = sources::Child { procfs: self.procfs, pid: self.arena().format(format_args!("{}", self.pid))? };
         let opened = match self.plan.mounts.get(index.into()).map(|mount| &mount.source) {
             Some(Source::Bind(bind)) => sources::open(&child, bind.path, bind.is_recursive, bind.id_map.as_ref()),
-            Some(Source::FileSystem(FileSystem { fallback: Some(bind), .. })) => sources::open(&child, bind.path, true, None),
+            Some(Source::FileSystem(FileSystem { fallbacks: [Some(bind), _], .. })) => sources::open(&child, bind.path, true, None),
             _ => sources::open(&child, self.plan.root.path, false, None),
         };
         match opened {

@@ -98,8 +98,8 @@ pub struct FileSystem<'a> {
     pub has_context: bool,
     /// The SELinux context that the new root gets afterwards.
     pub label: Option<&'a CStr>,
-    /// What is bound where the container's namespaces give no right to a new one: the host's.
-    pub fallback: Option<Bind<'a>>,
+    /// What is bound where the container's namespaces give no right to a new one: the host's; and what, if that is missing.
+    pub fallbacks: [Option<Bind<'a>>; 2],
 }
 
 /// A file or directory, bound.
@@ -288,17 +288,20 @@ impl<'a> Written<'a> {
         if is_path(destination, "/proc") && mount.kind != "proc" {
             return Err(Error::text("mounts", destination, "cannot be mounted because it is not of type proc"));
         }
-        let mut fallback = None;
+        let mut fallbacks = [None; 2];
         if matches!(mount.kind, "cgroup" | "cgroup2") {
             let missing = Error::text("mounts", destination, "this host has no cgroup v2 mounted, so the container cannot have one");
             let host = c_str(place.facts.cgroup_mount.ok_or(missing)?, arena)?;
             if !place.namespaces.has_own(CLONE_NEWCGROUP) {
                 return Ok(Source::Bind(self.host_tree(host, false)));
             }
-            fallback = Some(self.host_tree(place.cgroup.unwrap_or(host), false));
+            // Nobody gave rights over more than the container's own cgroup (CVE-2023-25809).
+            let mut others = self.host_tree(host, false);
+            others.attributes.set |= u64::from(c::MOUNT_ATTR_RDONLY);
+            fallbacks = [place.cgroup.map(|own| self.host_tree(own, false)), Some(others)];
         }
         if mount.kind == "sysfs" && place.namespaces.maps_ids() {
-            fallback = Some(self.host_tree(c"/sys", true));
+            fallbacks[0] = Some(self.host_tree(c"/sys", true));
         }
         let takes_label = !place.label.is_empty() && !matches!(mount.kind, "proc" | "sysfs" | "cgroup" | "cgroup2");
         let has_context = takes_label && mount.kind != "mqueue";
@@ -316,7 +319,7 @@ impl<'a> Written<'a> {
             copies_up: self.copies_up && mount.kind == "tmpfs",
             has_context,
             label: if takes_label && !has_context { Some(c_str(place.label, arena)?) } else { None },
-            fallback,
+            fallbacks,
         }))
     }
 

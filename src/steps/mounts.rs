@@ -45,9 +45,16 @@ fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut
         Source::FileSystem(new) => {
             let target = open_directory(stage, mount, new.on_real_directory)?;
             check_target(mount, &target, known)?;
-            match (mount_file_system(new, &target), &new.fallback) {
-                (Err(At { errno: Errno::PERM | Errno::BUSY, .. }), Some(host)) => bind(stage, index, mount, host, known)?,
-                (answer, _) => {
+            match mount_file_system(new, &target) {
+                Err(at @ At { errno: Errno::PERM | Errno::BUSY, .. }) => {
+                    drop(target);
+                    let bound = new.fallbacks.iter().flatten().fold(Err(at), |before, host| match before {
+                        Err(At { errno: Errno::PERM | Errno::BUSY | Errno::NOENT, .. }) => bind(stage, index, mount, host, known),
+                        before => before,
+                    });
+                    bound?
+                }
+                answer => {
                     answer?;
                     finish_file_system(stage, mount, new, target)?
                 }

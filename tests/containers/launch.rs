@@ -23,6 +23,8 @@ pub struct Launch {
     pub terminal: Option<(u16, u16)>,
     pub refused: Vec<u32>,
     pub is_traced: bool,
+    /// As whom it runs, if not as us.
+    pub user: Option<u32>,
 }
 
 /// A program that was started. Its output goes to files, not pipes: a container may hold them longer than the runtime lives.
@@ -55,7 +57,7 @@ impl Launch {
         let mut command = Command::new(&program);
         command.args(&self.arguments[1..]).current_dir(&self.folder).env_clear().envs(self.environment);
         let (output, errors) = (format!("{log}.out"), format!("{log}.err"));
-        let mut setup = Setup { refused: self.refused, is_traced: self.is_traced, ..Setup::default() };
+        let mut setup = Setup { refused: self.refused, is_traced: self.is_traced, user: self.user, ..Setup::default() };
         let mut screen = None;
         if let Some((rows, columns)) = self.terminal {
             let (master, slave) = sys::open_terminal(rows, columns)?;

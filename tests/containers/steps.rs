@@ -16,7 +16,8 @@ use crate::screen::Screen;
 use crate::sys::{self, Outcome};
 
 /// The keys of a step that calls the runtime, and of a case that is a single such step.
-pub const OCINIT_KEYS: [&str; 15] = [
+pub const OCINIT_KEYS: [&str; 16] = [
+    "user",
     "ocinit", "global", "bare", "exit", "error", "stdout", "stderr", "probe", "stdin", "env", "folder", "inherit", "terminal", "as",
     "refuse",
 ];
@@ -112,6 +113,7 @@ impl Stage {
             terminal: step.get("terminal").and_then(size),
             refused: [self.refused.clone(), refuse::numbers(&text(step, "refuse").unwrap_or_default())?].concat(),
             is_traced: false,
+            user: step.get("user").and_then(Value::as_u64).map(|id| id as u32),
         })
     }
 

@@ -215,6 +215,8 @@ pub struct Setup {
     pub is_traced: bool,
     /// These system calls are answered with ENOSYS.
     pub refused: Vec<u32>,
+    /// The user and group that it becomes.
+    pub user: Option<u32>,
 }
 
 /// Makes `command` go through the set-up before its exec.
@@ -237,6 +239,14 @@ pub fn set_up(command: &mut Command, setup: Setup) {
         }
         if !setup.refused.is_empty() {
             install(&filter)?;
+        }
+        if let Some(id) = setup.user {
+            // SAFETY: an empty list is not looked at.
+            unsafe { libc::setgroups(0, ptr::null()) };
+            // SAFETY: takes numbers only.
+            unsafe { libc::setresgid(id, id, id) };
+            // SAFETY: takes numbers only.
+            unsafe { libc::setresuid(id, id, id) };
         }
         Ok(())
     };
