@@ -194,7 +194,10 @@ impl<'a> Context<'a> {
             Command::Create(create) => self.create(create),
             Command::Run(run) => self.run(run),
             Command::Exec(exec) => self.exec(exec),
-            Command::Start { id } => signal::start(self.root, self.valid(id)?, self.inherited(), self.arena).map(|()| 0),
+            Command::Start { id } => {
+                signal::start(self.root, self.valid(id)?, self.inherited(), self.arguments.variable("NOTIFY_SOCKET"), self.arena)
+                    .map(|()| 0)
+            }
             Command::State { id } => self.state(id),
             Command::Kill { id, signal, all } => signal::kill(self.root, self.valid(id)?, *signal, *all, self.arena).map(|()| 0),
             Command::Pause { id } => pause::pause(self.root, self.valid(id)?, self.arena).map(|()| 0),
@@ -251,9 +254,18 @@ impl<'a> Context<'a> {
             gate,
             blocked_signals: sys::block_all(),
             environment: self.arguments.environ,
-            notify: None,
+            notify: self.notify(create.id)?,
             log: &self.log,
         })
+    }
+
+    /// A place for what the container says of itself, if a service manager listens to us.
+    fn notify(&self, id: &str) -> Result<'a, Option<create::Notify<'a>>> {
+        let Some(manager) = self.arguments.variable("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else { return Ok(None) };
+        let mut room = [0; 4096];
+        let here = if self.root.to_bytes().starts_with(b"/") { &[] } else { sys::getcwd(&mut room).doing("getcwd", "")? };
+        let directory = self.arena.c_str(&[here, b"/", self.root.to_bytes(), b"/", id.as_bytes(), b"/notify"])?;
+        Ok(Some(create::Notify { directory, manager: Some(manager), watchdog_ms: 0 }))
     }
 
     /// For hooks of a call that blocks no signals itself.
@@ -298,6 +310,7 @@ impl<'a> Context<'a> {
         }
         let started = created.start(&request, self.arena)?;
         if run.detach {
+            started.await_ready();
             return Ok(0);
         }
         started.directory.unlock();

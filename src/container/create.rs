@@ -11,6 +11,7 @@ use super::child::{self, Message};
 use super::errands::Errand;
 use super::foreground;
 use super::hooks::{self, Inherited, Moment};
+use super::notify::Proxy;
 use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
@@ -57,6 +58,8 @@ pub struct Request<'a, 'l> {
 pub struct Notify<'a> {
     /// The directory in which it lies as `notify.sock`.
     pub directory: &'a CStr,
+    /// The service manager's socket, to which the runtime is to pass on what is said; `None` if somebody else listens in the directory.
+    pub manager: Option<&'a CStr>,
     /// WATCHDOG_USEC in milliseconds; 0 for none.
     pub watchdog_ms: u32,
 }
@@ -90,6 +93,8 @@ pub struct Created {
     pub directory: Directory,
     /// The cgroup's absolute path.
     pub cgroup: Option<&'static CStr>,
+    /// For what the container says of itself.
+    notify: Option<Proxy>,
     /// For errors of the start.
     plan: &'static mut Plan<'static>,
     /// For hooks that are still to come.
@@ -118,6 +123,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
         made_levels: 0,
         child: None,
         gone_devices: None,
+        notify: None,
     };
     match work.carry_out(request) {
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
@@ -189,7 +195,7 @@ fn add_notify_socket(bundle: &mut Bundle, notify: &Notify<'_>) -> Result<'static
         process.env.push(memory, memory.format(format_args!("WATCHDOG_USEC={}", u64::from(notify.watchdog_ms) * 1000))?)?;
     }
     let mut options = List::default();
-    for option in ["bind", "nosuid", "nodev", "noexec"] {
+    for option in ["bind", "nosuid", "nodev", "noexec", "ro"] {
         options.push(memory, option)?;
     }
     let source = memory.format(format_args!("{}", notify.directory.to_str().unwrap_or_default()))?;
@@ -245,6 +251,7 @@ struct Work {
     made_levels: usize,
     child: Option<(task::Pid, Option<OwnedFd>)>,
     gone_devices: Option<net_devices::Gone>,
+    notify: Option<Proxy>,
 }
 
 impl Work {
@@ -254,6 +261,7 @@ impl Work {
             self.directory.shared_root = SharedRoot::look(self.plan.root.path);
         }
         self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
+        self.open_notify(request)?;
         self.make_cgroup()?;
         // A limit of one process would leave no place for the one in between.
         let is_staged = self.plan.namespaces.needs_stage();
@@ -280,6 +288,18 @@ impl Work {
         }
         self.directory.publish()?;
         Ok((ours, master))
+    }
+
+    /// Whoever gives the start listens; here is only its place, where that is another call.
+    fn open_notify(&mut self, request: &Request<'_, '_>) -> Result<'static, ()> {
+        let Some(manager) = request.notify.and_then(|notify| notify.manager) else { return Ok(()) };
+        if request.gate == Gate::Channel {
+            match Proxy::open(&self.directory, manager) {
+                Ok(proxy) => self.notify = Some(proxy),
+                Err(error) => request.log.warning(format_args!("{error}")), // the container does not hang on it
+            }
+        }
+        self.directory.make_notify()
     }
 
     fn note_cgroup_path(&mut self) -> Result<'static, ()> {
@@ -471,7 +491,17 @@ impl Work {
 
     fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
         let (pid, pidfd) = self.child.unwrap_or((task::getpid(), None));
-        Created { pid, pidfd, channel, master, directory: self.directory, cgroup: self.cgroup_path, plan: self.plan, bundle: self.bundle }
+        Created {
+            pid,
+            pidfd,
+            channel,
+            master,
+            directory: self.directory,
+            cgroup: self.cgroup_path,
+            notify: self.notify,
+            plan: self.plan,
+            bundle: self.bundle,
+        }
     }
 
     /// Takes back what was made. What cannot be taken back is left for `delete --force`, and the first error is the one that is told.
@@ -493,6 +523,14 @@ impl Work {
     }
 }
 
+/// Kills a child and waits for its end.
+fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
+    let _ = match pidfd {
+        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL).and_then(|()| sys::wait_pidfd(pidfd.as_fd())),
+        None => task::kill_process(pid, task::Signal::KILL).and_then(|()| sys::wait_pid(pid)),
+    };
+}
+
 impl Created {
     /// Gives the start, waits until the program runs, and runs the `poststart` hooks. On an error nothing is left.
     pub fn start<'a>(self, request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Started> {
@@ -511,8 +549,8 @@ impl Created {
     }
 
     fn into_started(self) -> Started {
-        let Created { pid, pidfd, master, directory, cgroup, bundle, .. } = self;
-        Started { pid, pidfd, master, directory, cgroup, bundle, id: self.plan.id, rdt: self.plan.rdt }
+        let Created { pid, pidfd, master, directory, cgroup, notify, bundle, .. } = self;
+        Started { pid, pidfd, master, directory, cgroup, notify, bundle, id: self.plan.id, rdt: self.plan.rdt }
     }
 
     fn poststart(&self, request: &Request<'_, '_>) -> Result<'static, ()> {

@@ -62,7 +62,13 @@ pub struct Started {
 impl Started {
     /// The process, for whoever stays with it.
     pub fn running(&self) -> Running<'_> {
-        Running { pid: self.pid, pidfd: self.pidfd.as_ref().map(AsFd::as_fd), master: self.master.as_ref().map(AsFd::as_fd) }
+        Running {
+            pid: self.pid,
+            pidfd: self.pidfd.as_ref().map(AsFd::as_fd),
+            master: self.master.as_ref().map(AsFd::as_fd),
+            notify: None,
+            cgroup: None,
+        }
     }
 
     /// Ends it.

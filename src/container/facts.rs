@@ -155,6 +155,19 @@ fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(&
     }
 }
 
+/// What a process is numbered in the innermost of its pid namespaces. `None` if there is none of that number here.
+pub fn innermost_pid(procfs: BorrowedFd<'_>, pid: u32) -> Option<u32> {
+    let mut path = heapless::String::<24>::new();
+    core::fmt::Write::write_fmt(&mut path, format_args!("{pid}/status\0")).ok()?;
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
+    let mut found = None;
+    let read = each_line(procfs, path, &mut |line| {
+        found = line.strip_prefix("NSpid:")?.split_ascii_whitespace().next_back()?.parse().ok();
+        found.map(|_| ())
+    });
+    read.ok().and(found)
+}
+
 /// A process as the kernel has it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alive {

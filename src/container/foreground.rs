@@ -2,8 +2,11 @@
 //!
 //! Must: have every signal blocked before the container is made. Mustn't: leave the caller's terminal in raw mode.
 
+use core::ffi::CStr;
+
 use linux_raw_sys::general as c;
 
+use super::notify::Proxy;
 use crate::error::{Doing, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 
@@ -53,6 +56,10 @@ pub struct Running<'s> {
     pub pidfd: Option<BorrowedFd<'s>>,
     /// The terminal's master, if it came to us.
     pub master: Option<BorrowedFd<'s>>,
+    /// For what the container says of itself.
+    pub notify: Option<&'s Proxy>,
+    /// The cgroup that it says that of, as an absolute path.
+    pub cgroup: Option<&'s CStr>,
 }
 
 /// Stays until the process has ended, and returns how.
@@ -89,6 +96,9 @@ impl Attendance<'_> {
     fn run<'a>(&mut self) -> Result<'a, Exit> {
         self.reap();
         loop {
+            if let Some(notify) = self.running.notify {
+                notify.pass_on(self.running.cgroup);
+            }
             if let Some(exit) = self.ended {
                 self.drain()?;
                 return Ok(exit);
@@ -106,6 +116,9 @@ impl Attendance<'_> {
     fn wait(&self) -> core::result::Result<(), Errno> {
         let mut polled: heapless::Vec<task::PollFd<'_>, 4> = heapless::Vec::new();
         let _ = polled.push(task::PollFd::new(&self.signals, task::PollFlags::IN)); // four places are enough
+        if let Some(notify) = self.running.notify {
+            let _ = polled.push(task::PollFd::from_borrowed_fd(notify.as_fd(), task::PollFlags::IN));
+        }
         if let Some(relay) = &self.relay {
             relay.add_to(&mut polled);
         }

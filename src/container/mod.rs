@@ -12,6 +12,7 @@ pub mod foreground;
 pub mod hooks;
 pub mod list;
 pub mod net_devices;
+pub mod notify;
 pub mod own_executable;
 pub mod pause;
 pub mod pid_file;

@@ -1,6 +1,7 @@
 //! Signals to a container: to its first process, sure that it is that process, or to all of them.
 
 use super::hooks::{self, Inherited};
+use super::notify::Proxy;
 use super::state::{self, Directory, Record, Status};
 use super::{bundle, delete, facts, words};
 use crate::error::{Doing, Error, Result};
@@ -10,8 +11,15 @@ use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
 const SIGKILL: i32 = linux_raw_sys::general::SIGKILL as i32;
 
-/// `start`: gives the start to a created container, and runs its `poststart` hooks once its program runs.
-pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, inherited: Inherited<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+/// `start`: gives the start to a created container, runs its `poststart` hooks once its program runs, and waits for its word that it is
+/// ready where a service manager listens (NOTIFY_SOCKET).
+pub fn start<'a>(
+    root: &'a core::ffi::CStr,
+    id: &'a str,
+    inherited: Inherited<'_>,
+    manager: Option<&'a core::ffi::CStr>,
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
     let directory = Directory::open(root, id)?;
     directory.lock()?;
     if !directory.is_current() {
@@ -25,10 +33,18 @@ pub fn start<'a>(root: &'a core::ffi::CStr, id: &'a str, inherited: Inherited<'_
         Status::Running => return Err(Error::said("cannot start an already running container")),
         Status::Paused => return Err(Error::said("cannot start a container in the paused state")),
     }
+    let manager = manager.filter(|manager| !manager.is_empty() && directory.has_notify());
+    let notify = manager.map(|manager| Proxy::open(&directory, manager)).transpose()?;
     if record.hooks & (hooks::START_CONTAINER | hooks::POSTSTART) != 0 {
-        return start_with_hooks(&record, &directory, procfs.as_fd(), inherited, arena);
+        start_with_hooks(&record, &directory, procfs.as_fd(), inherited, arena)?;
+    } else {
+        directory.give_start().map_err(not_started)?;
     }
-    directory.give_start().map_err(not_started)
+    if let (Some(notify), Some(process)) = (&notify, state::open_process(&record, procfs.as_fd())) {
+        directory.unlock();
+        notify.await_ready(process.pid, process.pidfd.as_ref().map(AsFd::as_fd));
+    }
+    Ok(())
 }
 
 fn not_started<'a>(errno: Errno) -> Error<'a> {

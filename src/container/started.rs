@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use super::bundle::Bundle;
 use super::create::Request;
 use super::foreground::Running;
+use super::notify::Proxy;
 use super::state::Directory;
 use super::{delete, hooks, rdt};
 use crate::error::{Doing, Result};
@@ -24,6 +25,8 @@ pub struct Started {
     pub directory: Directory,
     /// The cgroup's absolute path.
     pub cgroup: Option<&'static CStr>,
+    /// For what the container says of itself.
+    pub notify: Option<Proxy>,
     /// Its id.
     pub id: &'static str,
     /// For hooks that are still to come.
@@ -35,7 +38,21 @@ pub struct Started {
 impl Started {
     /// The process, for whoever stays with it.
     pub fn running(&self) -> Running<'_> {
-        Running { pid: self.pid, pidfd: self.pidfd.as_ref().map(AsFd::as_fd), master: self.master.as_ref().map(AsFd::as_fd) }
+        Running {
+            pid: self.pid,
+            pidfd: self.pidfd.as_ref().map(AsFd::as_fd),
+            master: self.master.as_ref().map(AsFd::as_fd),
+            notify: self.notify.as_ref(),
+            cgroup: self.cgroup,
+        }
+    }
+
+    /// Waits until the container says that it is ready, where a service manager wants to know.
+    pub fn await_ready(&self) {
+        if let Some(notify) = &self.notify {
+            self.directory.unlock();
+            notify.await_ready(self.pid, self.pidfd.as_ref().map(AsFd::as_fd));
+        }
     }
 
     /// Removes what is left of a container that has ended.

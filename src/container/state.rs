@@ -19,6 +19,7 @@ const CREATING: &CStr = c"creating.json";
 const READY: &CStr = c"ready.json";
 const STATE: &CStr = c"state.json";
 const FIFO: &CStr = c"exec.fifo";
+const NOTIFY: &CStr = c"notify";
 /// What the container was made of, as it was then.
 pub const CONFIG: &CStr = c"config.json";
 
@@ -317,7 +318,27 @@ impl Directory {
                 Err(errno) => return Err(errno),
             }
         }
-        fs::unlinkat(&self.parent, as_c_str(&self.name), fs::AtFlags::REMOVEDIR)
+        let remove = || fs::unlinkat(&self.parent, as_c_str(&self.name), fs::AtFlags::REMOVEDIR);
+        match remove() {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            answer => return answer,
+        }
+        let _ = fs::unlinkat(&self.fd, c"notify/notify.sock", fs::AtFlags::empty()); // what stays shows in the end
+        let _ = fs::unlinkat(&self.fd, NOTIFY, fs::AtFlags::REMOVEDIR);
+        remove()
+    }
+
+    /// Makes the directory of the container's notify socket.
+    pub fn make_notify<'a>(&self) -> Result<'a, ()> {
+        match fs::mkdirat(&self.fd, NOTIFY, fs::Mode::from_raw_mode(0o755)) {
+            Err(Errno::EXIST) => Ok(()),
+            made => made.doing_at("mkdir", NOTIFY),
+        }
+    }
+
+    /// Whether the container was made with a place for one.
+    pub fn has_notify(&self) -> bool {
+        fs::accessat(&self.fd, NOTIFY, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok()
     }
 }
 

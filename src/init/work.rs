@@ -80,7 +80,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             preserve_fds,
             is_rootless: false,
         };
-        let notify = job.notify.map(|directory| Notify { directory, watchdog_ms: job.policy.watchdog_ms });
+        let notify = job.notify.map(|directory| Notify { directory, manager: None, watchdog_ms: job.policy.watchdog_ms });
         let request = create::Request {
             root: STATE_ROOT,
             bundle: job.bundle,

@@ -44,6 +44,17 @@ pub fn listen_for_messages(directory: &CStr) -> Result<OwnedFd, Errno> {
     bound(CStr::from_bytes_with_nul(room).map_err(|_| Errno::INVAL)?, SocketType::DGRAM, 0o666)
 }
 
+/// Connects to a socket for messages; `@` stands for the first byte of an abstract name (unix(7)). Writing to it never waits.
+pub fn connect_for_messages(address: &CStr) -> Result<OwnedFd, Errno> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    let address = match address.to_bytes() {
+        [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name)?,
+        _ => SocketAddrUnix::new(address)?,
+    };
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket)
+}
+
 /// Connects to a socket for requests.
 pub fn connect_for_requests(path: &CStr) -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;

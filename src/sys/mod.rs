@@ -30,7 +30,7 @@ pub use events::{Events, Place, copy_to_number, pipe, set_nonblocking};
 pub use file::{file_system, file_type, fsync, is_character_device, magic, reserve};
 pub use handler::{ALL_BUT_FAULTS, start_over, survive_faults};
 pub use libc::{abort, strerror};
-pub use listen::{accept_root, connect_for_requests, listen_for_messages, listen_for_requests};
+pub use listen::{accept_root, connect_for_messages, connect_for_requests, listen_for_messages, listen_for_requests};
 pub use machine::{
     Leave, add_entropy, catch_ctrl_alt_del, feed_watchdog, leave, load_module, set_clock, set_watchdog, unmount, was_reset_by_watchdog,
 };

@@ -16,6 +16,7 @@ mod case;
 mod crash;
 mod expect;
 mod launch;
+mod manager;
 mod probe;
 mod reaper;
 mod refuse;

@@ -5,6 +5,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -110,6 +111,8 @@ fn answer(request: &str) -> Value {
         "mkdir" => fs::create_dir(rest).map(|()| json!("ok")),
         "open" => fs::File::open(rest).map(|_| json!("ok")),
         "char" => character(rest),
+        "notify" => notify(rest).map(|()| json!("ok")),
+        "barrier" => barrier(),
         "sleep" => {
             std::thread::sleep(Duration::from_millis(rest.parse().unwrap_or(0)));
             Ok(json!("ok"))
@@ -135,6 +138,20 @@ fn call(rest: &str) -> io::Result<Value> {
         *place = text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16)).unwrap_or(0);
     }
     sys::call(number, arguments).map(|_| json!("ok"))
+}
+
+/// Says something to whoever listens at NOTIFY_SOCKET; `|` stands for a line's end.
+fn notify(text: &str) -> io::Result<()> {
+    let address = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    UnixDatagram::unbound()?.send_to(text.replace('|', "\n").as_bytes(), address).map(|_| ())
+}
+
+/// Sends BARRIER=1 with a pipe, and waits until its other end is closed everywhere.
+fn barrier() -> io::Result<Value> {
+    let address = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(address)?;
+    Ok(json!(if sys::barrier(&socket)? { "ok" } else { "nobody answered" }))
 }
 
 /// Makes a device node and opens it.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::bundle::Words;
 use crate::case::{only_known, patience};
 use crate::expect;
+use crate::manager::Manager;
 use crate::launch::{Ended, Launch, Running, read};
 use crate::reaper;
 use crate::refuse;
@@ -24,7 +25,7 @@ pub const OCINIT_KEYS: [&str; 16] = [
 
 /// The verbs of steps, with the keys that go with each.
 #[rustfmt::skip]
-const VERBS: [(&str, &[&str], Verb); 14] = [
+const VERBS: [(&str, &[&str], Verb); 16] = [
     ("ocinit", &OCINIT_KEYS, Stage::call),
     ("sh", &["sh", "exit", "stdout", "stderr", "env"], Stage::shell),
     ("file", &["file", "text"], Stage::file),
@@ -38,6 +39,8 @@ const VERBS: [(&str, &[&str], Verb); 14] = [
     ("shows", &["shows", "on"], Stage::shows),
     ("was_sent", &["was_sent", "on"], Stage::was_sent),
     ("resize", &["resize", "on"], Stage::resize),
+    ("manager", &["manager"], Stage::manager),
+    ("was_told", &["was_told", "on"], Stage::was_told),
     ("kill_during", &["kill_during", "before", "stride"], Stage::kill_during),
 ];
 
@@ -50,13 +53,14 @@ pub struct Stage {
     refused: Vec<u32>,
     running: BTreeMap<String, Running>,
     consoles: BTreeMap<String, Screen>,
+    managers: BTreeMap<String, Manager>,
     count: usize,
 }
 
 impl Stage {
     pub fn new(runtime: &Runtime, words: Words, refused: &str) -> Outcome<Stage> {
         let refused = [runtime.refused.clone(), refuse::numbers(refused)?].concat();
-        Ok(Stage { runtime: runtime.clone(), words, refused, running: BTreeMap::new(), consoles: BTreeMap::new(), count: 0 })
+        Ok(Stage { runtime: runtime.clone(), words, refused, running: BTreeMap::new(), consoles: BTreeMap::new(), managers: BTreeMap::new(), count: 0 })
     }
 
     /// Plays the steps in order and stops at the first that goes otherwise than written.
@@ -226,6 +230,22 @@ impl Stage {
                 Ok(()) => return Ok(()),
             }
         }
+    }
+
+    // ---- a service manager
+
+    /// Listens behind `@DIR@/NAME.sock` for what is said by sd_notify(3).
+    fn manager(&mut self, step: &Map<String, Value>) -> Outcome<()> {
+        let name = text(step, "manager").unwrap_or_default();
+        let manager = Manager::listen(&format!("{}/{name}.sock", self.words["DIR"]))?;
+        self.managers.insert(name, manager);
+        Ok(())
+    }
+
+    /// What it was told in the end, message for message, each with its line's end.
+    fn was_told(&mut self, step: &Map<String, Value>) -> Outcome<()> {
+        let manager = self.managers.get(&text(step, "on").unwrap_or_default()).cloned().ok_or("there is no such manager")?;
+        self.until(|_| expect::text(&step["was_told"], &manager.told()))
     }
 
     // ---- terminals

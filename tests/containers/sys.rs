@@ -353,6 +353,31 @@ pub fn io_priority() -> i64 {
     unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) }
 }
 
+/// Sends `BARRIER=1` with one end of a pipe; whether nobody holds it open any more within five seconds.
+pub fn barrier(socket: &std::os::unix::net::UnixDatagram) -> io::Result<bool> {
+    let (ours, theirs) = io::pipe()?;
+    let text = *b"BARRIER=1";
+    let mut piece = libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() };
+    let mut control = [0u64; 4];
+    // SAFETY: an all-zero header is a valid one.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut piece, 1);
+    (message.msg_control, message.msg_controllen) = (control.as_mut_ptr().cast(), 24);
+    // SAFETY: the control buffer has room for a header and one descriptor, and is aligned for it.
+    let head = unsafe { &mut *libc::CMSG_FIRSTHDR(&raw const message) };
+    (head.cmsg_level, head.cmsg_type, head.cmsg_len) = (libc::SOL_SOCKET, libc::SCM_RIGHTS, 20);
+    // SAFETY: behind the header there is room for one descriptor.
+    unsafe { libc::CMSG_DATA(head).cast::<c_int>().write(theirs.as_raw_fd()) };
+    // SAFETY: the message and all that it points to outlive the call.
+    if unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    drop(theirs);
+    let mut polled = libc::pollfd { fd: ours.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: one struct, which outlives the call.
+    Ok(unsafe { libc::poll(&raw mut polled, 1, 5000) } == 1)
+}
+
 pub fn session() -> i32 {
     // SAFETY: takes a number only.
     unsafe { libc::getsid(0) }
