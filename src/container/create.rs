@@ -523,14 +523,6 @@ impl Work {
     }
 }
 
-/// Kills a child and waits for its end.
-fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
-    let _ = match pidfd {
-        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL).and_then(|()| sys::wait_pidfd(pidfd.as_fd())),
-        None => task::kill_process(pid, task::Signal::KILL).and_then(|()| sys::wait_pid(pid)),
-    };
-}
-
 impl Created {
     /// Gives the start, waits until the program runs, and runs the `poststart` hooks. On an error nothing is left.
     pub fn start<'a>(self, request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Started> {

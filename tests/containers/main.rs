@@ -16,7 +16,7 @@ mod case;
 mod crash;
 mod expect;
 mod launch;
-mod manager;
+mod sd_listener;
 mod probe;
 mod reaper;
 mod refuse;

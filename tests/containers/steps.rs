@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::bundle::Words;
 use crate::case::{only_known, patience};
 use crate::expect;
-use crate::manager::Manager;
+use crate::sd_listener::Manager;
 use crate::launch::{Ended, Launch, Running, read};
 use crate::reaper;
 use crate::refuse;
