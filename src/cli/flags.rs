@@ -50,7 +50,10 @@ pub struct CommandRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the command of its name")]
 pub enum Verb {
+    Blame,
     Boot,
+    Chart,
+    Top,
     Leave,
     Logs,
     Service,
@@ -278,6 +281,14 @@ const PLAIN: CommandRow = CommandRow {
 /// All commands, in the order in which help lists them.
 pub const COMMANDS: &[CommandRow] = &[
     CommandRow {
+        name: "blame",
+        verb: Some(Verb::Blame),
+        arguments: "",
+        count: (0, 0),
+        summary: "list what was booted by the time that it took",
+        ..PLAIN
+    },
+    CommandRow {
         name: "boot",
         verb: Some(Verb::Boot),
         arguments: "[file|directory]",
@@ -291,6 +302,16 @@ pub const COMMANDS: &[CommandRow] = &[
             // For our own next life.
             hidden!("resume=HOW", Text),
         ],
+        ..PLAIN
+    },
+    CommandRow {
+        name: "boot-chart",
+        verb: Some(Verb::Chart),
+        arguments: "",
+        count: (0, 0),
+        summary: "draw the boot: when each service was begun, ran and was ready",
+        description: "Times are in milliseconds after the start of process 1.",
+        options: &[option!("svg", Switch, "as a picture")],
         ..PLAIN
     },
     CommandRow {
@@ -464,6 +485,14 @@ pub const COMMANDS: &[CommandRow] = &[
         summary: "print the figures of many containers once",
         description: "One JSON object a line, as `events --stats` prints it; of all that run if none is named.",
         order: Order::First,
+        ..PLAIN
+    },
+    CommandRow {
+        name: "top",
+        verb: Some(Verb::Top),
+        arguments: "",
+        count: (0, 0),
+        summary: "show processor and memory of what was booted, once a second",
         ..PLAIN
     },
     CommandRow { name: "update", verb: Some(Verb::Update), summary: "change the resource limits of a container", options: UPDATE, ..PLAIN },

@@ -154,6 +154,12 @@ pub enum Command<'a> {
         ids: &'a [&'a CStr],
     },
     Features,
+    Blame,
+    /// `boot-chart`.
+    Chart {
+        svg: bool,
+    },
+    Top,
     /// `poweroff`, `reboot`, `halt`.
     Leave(Leave),
     Logs {
@@ -312,7 +318,7 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
             began: match given.bytes("resume") {
                 b"asked" => Began::Asked,
                 b"fault" => Began::Fault,
-                _ => Began::Anew,
+                given => Began::Anew(number(given).unwrap_or(0)),
             },
             only_says: if given.is_on("dry-run") { Some(true) } else { given.is_on("check").then_some(false) },
         },
@@ -323,6 +329,9 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
         Verb::Features => Command::Features,
         Verb::Help => return help(given),
         Verb::Kill => Command::Kill { id: given.id()?, signal: signal(given)?, all: given.is_on("all") },
+        Verb::Blame => Command::Blame,
+        Verb::Chart => Command::Chart { svg: given.is_on("svg") },
+        Verb::Top => Command::Top,
         Verb::Leave => Command::Leave(match row.name {
             "poweroff" => Leave::PowerOff,
             "halt" => Leave::Halt,

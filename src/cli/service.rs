@@ -34,7 +34,7 @@ pub fn leave<'a>(request: Request, arena: &Arena<'a>) -> Result<'a, i32> {
     ask(request, "", arena).map(|_| 0)
 }
 
-fn nothing_booted<'a>(errno: Errno) -> Error<'a> {
+pub(super) fn nothing_booted<'a>(errno: Errno) -> Error<'a> {
     match errno {
         Errno::NOENT | Errno::CONNREFUSED => Error::said("nothing was booted by `ocinit boot` on this machine"),
         Errno::PROTO => Error::said("another version of ocinit was booted on this machine"),
@@ -80,7 +80,7 @@ fn await_rest<'a>(id: &str, arena: &Arena<'a>) -> Result<'a, i32> {
     }
 }
 
-fn id_of<'b>(row: &[u32], buffer: &'b mut [u8; 64]) -> &'b str {
+pub(super) fn id_of<'b>(row: &[u32], buffer: &'b mut [u8; 64]) -> &'b str {
     table::text(row, Row::Id, buffer)
 }
 
@@ -110,7 +110,7 @@ impl fmt::Display for ExitShown {
     }
 }
 
-fn print<'a>(text: &mut dyn FnMut(&mut Output<'_>) -> fmt::Result) -> Result<'a, i32> {
+pub(super) fn print<'a>(text: &mut dyn FnMut(&mut Output<'_>) -> fmt::Result) -> Result<'a, i32> {
     let mut out = Output::new(task::stdout());
     let _ = text(&mut out); // `finish` knows the errno
     out.finish().map(|()| 0).map_err(Error::on("write", "standard output"))

@@ -8,7 +8,7 @@ use linux_raw_sys::general::SIGCHLD;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Exec, Global, ListFormat, Parsed, Request, Rootless, Run, Texts};
 use super::refusal::Refusal;
-use super::{boot, check, features, flags, help, parse, ps, service, spec, stats, update as values, version};
+use super::{boot, chart, check, features, flags, help, parse, ps, service, spec, stats, update as values, version};
 use crate::container::create::{self, Gate};
 use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
@@ -213,6 +213,9 @@ impl<'a> Context<'a> {
             Command::Spec { bundle, rootless } => self.spec(*bundle, *rootless),
             Command::Features => self.print(|out| features::print(&sys::knows_filter_flag, out)),
             Command::Boot { path, only_says: Some(is_dry_run), .. } => boot::check(*path, *is_dry_run, self.arena),
+            Command::Blame => chart::blame(self.arena),
+            Command::Chart { svg } => chart::print_chart(*svg, self.arena),
+            Command::Top => chart::top(self.arena),
             Command::Service { action, id } => service::run(action, id, self.arena),
             Command::Logs { id, follow } => service::logs(id, *follow, self.arena),
             Command::Leave(how) => service::leave(control::Request::of(*how), self.arena),

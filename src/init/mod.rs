@@ -16,6 +16,8 @@ pub mod table;
 mod voice;
 mod work;
 
+pub use work::STATE_ROOT;
+
 use crate::container::own_executable;
 use crate::error::{Error, Result};
 use crate::mem::Arena;
@@ -30,11 +32,10 @@ use voice::Voice;
 use work::Origin;
 
 /// How this life of PID 1 began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Began {
-    /// Nothing was there.
-    #[default]
-    Anew,
+    /// Nothing was there. When that was, in microseconds since the kernel started, once it is known: we are executed twice.
+    Anew(u32),
     /// The one before asked for it.
     Asked,
     /// The one before had a fault.
@@ -43,15 +44,27 @@ pub enum Began {
 
 /// Boots, and stays until the end; the exit status.
 pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i32> {
-    let began_us = supervise::now_us();
-    own_executable::protect(arguments)?;
     let room = sys::map_anonymous(ARENA_BYTES).map_err(Error::on("mmap", "memory for the boot"))?;
     let arena = Arena::over(room);
+    let given = arguments.iter().last().filter(|last| !path.is_empty() && last.to_bytes() == path.as_bytes());
+    let (began_us, is_anew) = match began {
+        Began::Anew(0) => {
+            let now = supervise::now_us();
+            let argv = again(arguments, arena.format_c(format_args!("--resume={now}"))?, given, &arena)?;
+            own_executable::protect(Arguments { argv, ..arguments })?;
+            (now, true)
+        }
+        Began::Anew(then) => (then, true),
+        Began::Asked | Began::Fault => {
+            own_executable::protect(arguments)?;
+            (0, false)
+        }
+    };
     let is_device = is_first() && arguments.variable("container").is_none();
     let text = if is_first() { read::kernel_line(&arena) } else { "" };
     let line = KernelLine::read(text);
     let mut voice = Voice::new(line.log, is_device, line.debug);
-    if is_device && began == Began::Anew {
+    if is_device && is_anew {
         voice::unlimit_kmsg();
         early::switch_root(&line, &arena, &mut |priority, what| voice.say(priority, what));
     }
@@ -59,7 +72,6 @@ pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i
         task::set_child_subreaper(Some(task::getpid())).map_err(Error::on("prctl", "PR_SET_CHILD_SUBREAPER"))?;
     }
     // The same path, as it will still be there for our next life.
-    let given = arguments.iter().last().filter(|last| !path.is_empty() && last.to_bytes() == path.as_bytes());
     let path = given.and_then(|given| given.to_str().ok()).unwrap_or_default();
     let place = read::Place { root: "", path, line: text };
     let boot =
@@ -67,7 +79,7 @@ pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i
     if line.log.is_empty() && !boot.log.is_empty() {
         voice = Voice::new(boot.log, is_device, line.debug);
     }
-    if is_device && began == Began::Anew {
+    if is_device && is_anew {
         early::configure(&boot, &arena, &mut |priority, what| voice.say(priority, what));
     }
     sys::set_blocked(sys::ALL_BUT_FAULTS);
@@ -77,7 +89,7 @@ pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i
     let program = arguments.argv[0].get().unwrap_or(c"/proc/self/exe");
     let made = begin(&boot, began, origin, voice, Again { program, argv: asked, path }, is_device, &arena);
     let mut init = made.map_err(Error::on("reserve the memory for the boot", DIRECTORY))?;
-    if began == Began::Anew {
+    if is_anew {
         init.table.set_head(Head::BeganUs, began_us);
     }
     init.open_watchdog();
@@ -147,7 +159,11 @@ fn begin<'b>(
             live.directory = Some(path.map_err(|_| Errno::NOMEM)?);
         }
     }
-    let old = if began == Began::Anew { None } else { fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok() };
+    let old = if matches!(began, Began::Anew(_)) {
+        None
+    } else {
+        fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok()
+    };
     let table = Table::create(count, boot.log_bytes as usize)?;
     let events = Events::new()?;
     let mut init = Init {
@@ -181,6 +197,7 @@ fn begin<'b>(
     }
     if let Some(old) = old {
         init.adopt(&old, began)?;
+        init.reap(); // whoever ended meanwhile
     }
     init.listen_again()?;
     (0..count).for_each(|index| init.publish(index));
@@ -278,8 +295,10 @@ impl Init<'_> {
         }
         new[Row::Said as usize..Row::Said as usize + 16].copy_from_slice(&row[Row::Said as usize..Row::Said as usize + 16]);
         let log = self.table.log(index);
-        if log.len() == log_bytes && fs::pread(old, &mut *log, offset) == Ok(log_bytes) {
-            live.ends = Ends { start: table::wide(row, Row::LogStart), end: table::wide(row, Row::LogEnd), open: None };
+        let ends = Ends { start: table::wide(row, Row::LogStart), end: table::wide(row, Row::LogEnd), open: None };
+        let used = usize::try_from(ends.end).unwrap_or(usize::MAX).min(log_bytes); // what was never written is not touched
+        if log.len() == log_bytes && fs::pread(old, &mut log[..used], offset) == Ok(used) {
+            live.ends = ends;
         }
     }
 

@@ -5,7 +5,7 @@ use super::supervise::{Init, Phase, now_us};
 use super::table::{Head, Row};
 use super::{early, work};
 use crate::plan::boot::{After, Condition, Kind, Service, Task};
-use crate::sys::{Leave, fs, task};
+use crate::sys::{self, Leave, fs, task};
 
 /// How many children prepare and clean up at the same time: each needs some memory of its own.
 const MOST_WORKERS: usize = 8;
@@ -55,6 +55,7 @@ impl Init<'_> {
         let (ready, done, failed) = (count(State::Ready), count(State::Done), count(State::Failed));
         let ms = now_us().saturating_sub(self.table.head(Head::BeganUs)) / 1000;
         self.voice.say(5, format_args!("booted in {ms} ms: {ready} ready, {done} done, {failed} failed"));
+        sys::forget_code(); // most of it is never needed again
         if self.is_device {
             // Not before: it costs the kernel a while. A child does it, which writes our pid.
             let _ = work::fork(early::enter_leaf_cgroup); // without a leaf of its own it only is in nobody's figures

@@ -36,3 +36,21 @@ pub fn with_words<T>(words: usize, work: impl FnOnce(&mut [u32]) -> Result<T, Er
         work(unsafe { core::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u32>(), words) })
     })
 }
+
+mod extern_c {
+    unsafe extern "C" {
+        // The linker's names for where the program begins and where its code ends.
+        pub static __executable_start: u8;
+        pub static etext: u8;
+    }
+}
+
+/// Gives back the pages of our own code; those that are still needed come again one by one.
+pub fn forget_code() {
+    const PAGE: usize = 4096;
+    const MADV_DONTNEED: usize = 4;
+    let start = (&raw const extern_c::__executable_start) as usize;
+    let end = ((&raw const extern_c::etext) as usize).next_multiple_of(PAGE);
+    // SAFETY: the pages are a private mapping of a file that nobody writes to: what is read again is the same.
+    let _ = unsafe { raw::call(linux_raw_sys::general::__NR_madvise, [start, end - start, MADV_DONTNEED, 0, 0, 0]) }; // then it costs what it costs
+}

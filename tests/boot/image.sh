@@ -57,3 +57,18 @@ boot() {
         -nodefaults -no-user-config -display none -no-reboot -serial "file:$work/console" -serial "file:$work/report" \
         -kernel "$kernel" -initrd "$work/initramfs" -append "console=ttyS0 panic=-1 rdinit=/init $line" "$@" </dev/null
 }
+
+# Where everything lies, and what is needed.
+prepare_work() {
+    work=$PWD/target/boot/$1
+    mkdir -p "$TOOLS" "$work"
+    need qemu-system-x86_64 qemu-system-x86
+    need busybox busybox-static
+    host_cargo
+    export CARGO
+    busybox=$(command -v busybox)
+    kernel=$(tests/vm/kernel)
+    harness=$(tests/containers/build)
+    ocinit=$PWD/target/dist/x86_64-unknown-linux-musl/ocinit
+    [ -x "$ocinit" ] || die "there is no ocinit at $ocinit: make build"
+}

@@ -26,6 +26,8 @@ mod steps;
 mod sys;
 mod world;
 
+#[path = "../boot/peer.rs"]
+mod peer;
 #[path = "../vm/init.rs"]
 mod init;
 #[path = "../vm/initramfs.rs"]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
         (Some("containers"), Some("bench")) => interleaved::run(&arguments[2..]),
+        (Some("containers"), Some("peer")) => peer::run(&arguments[2..]),
         (Some("containers"), Some("receive-terminal")) => receive_terminal(&arguments[2..]),
         (Some("containers"), _) => Err("wants a command: cases, initramfs, bench, receive-terminal".into()),
         (Some("init"), _) if std::process::id() == 1 => Ok(init::run()),

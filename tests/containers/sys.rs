@@ -420,3 +420,23 @@ pub fn call(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> io::Result<i64> {
     let answer = unsafe { libc::syscall(number as _, a as usize, b as usize, c as usize, d as usize, e as usize, f as usize) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer.into()) }
 }
+
+/// Sends one message to a socket that keeps their boundaries.
+pub fn send_packet(path: &str, bytes: &[u8]) -> Outcome<()> {
+    // SAFETY: all zero bytes are a valid address without a name.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (place, byte) in address.sun_path.iter_mut().zip(path.as_bytes()) {
+        *place = *byte as libc::c_char;
+    }
+    // SAFETY: no pointer is passed.
+    let fd = check("socket", unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0) }.into())? as RawFd;
+    // SAFETY: the descriptor is new and nobody else's.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let size = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    // SAFETY: the address is as long as said and outlives the call.
+    check(path, unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) }.into())?;
+    // SAFETY: the bytes are as many as said and outlive the call.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+    check("send", sent as i64).map(drop)
+}

@@ -1,0 +1,184 @@
+# shellcheck shell=bash
+# The scenarios of tests/boot/run: each makes an image, boots it, and says what must be so. Sourced.
+
+# What a service of ours runs: busybox's shell on one line.
+shell() { printf '["/bin/busybox","sh","-c","%s"]' "$1"; }
+
+# A script for the machine, on its second serial port. `check NAME COMMAND` is one test; it waits up to 30 s for the command to succeed.
+# What it runs are busybox's own applets.
+checks() {
+    {
+        cat <<'END'
+#!/bin/busybox sh
+exec >/dev/ttyS1 2>&1
+stty raw
+status() { /init service status "$1" 2>/dev/null; }
+state() { status "$1" | grep -q "\"state\":\"$2\""; }
+field() { status "$1" | sed "s/.*\"$2\":\([^,}]*\).*/\1/"; }
+said() { /init logs "$1" 2>/dev/null; }
+check() {
+    name=$1
+    shift
+    for try in $(seq 60); do
+        if "$@"; then echo "ok $name"; return; fi
+        sleep 0.5
+    done
+    echo "not ok $name: $*"
+}
+never() {
+    name=$1
+    shift
+    if "$@"; then echo "not ok $name: $*"; else echo "ok $name"; fi
+}
+END
+        cat
+        printf '%s\n' 'echo "the end"' '/init poweroff'
+    } >"$image/check"
+}
+
+# boot.json with the checks as a command on the second serial port, and MORE keys.
+boot_json() {
+    echo "{\"version\":1,\"console\":[{\"args\":[\"/bin/busybox\",\"sh\",\"/check\"],\"tty\":\"/dev/ttyS1\"}]${1:+,$1}}" >"$image/etc/ocinit/boot.json"
+}
+
+scenario_services() {
+    new_image services
+    bundle containers/onboot/002-second "$(shell 'echo second')"
+    bundle containers/onboot/10-last "$(shell 'echo last')"
+    bundle containers/services/web '["/bin/busybox","httpd","-f","-p","80","-h","/"]'
+    bundle containers/services/crash "$(shell 'n=$(cat /n || echo 0); echo $((n+1)) >/n; [ $n -ge 2 ] || exit 1; exec sleep 1000')" '{"org.ocinit.boot.delay":"50ms"}'
+    bundle containers/services/never "$(shell 'exit 125')"
+    bundle containers/services/loop "$(shell 'exit 3')" '{"org.ocinit.boot.delay":"10ms","org.ocinit.boot.limit":"2","org.ocinit.boot.give-up":"start:standby"}'
+    bundle containers/services/standby "$(shell 'exec sleep 1000')"
+    bundle containers/services/finished "$(shell 'exit 0')" '{"org.ocinit.boot.kind":"oneshot"}'
+    bundle containers/services/follower "$(shell 'exec sleep 1000')" '{"org.ocinit.boot.after":"finished"}'
+    bundle containers/services/on-failed "$(shell 'exec sleep 1000')" '{"org.ocinit.boot.after":"never:failed"}'
+    bundle containers/services/on-path "$(shell 'exec sleep 1000')" '{"org.ocinit.boot.after":"path:/made-later"}'
+    bundle containers/services/stubborn "$(shell 'trap : TERM; while :; do sleep 1; done')" '{"org.ocinit.boot.stop-timeout":"1s"}'
+    bundle containers/services/polite "$(shell 'trap \"exit 0\" INT; while :; do sleep 0.1; done')" '{"org.opencontainers.image.stopSignal":"SIGINT"}'
+    bundle containers/services/flood '["/bin/busybox","yes","abcdefghijklmnopqrstuvwxyz"]' '{"org.ocinit.boot.restart":"no"}'
+    bundle containers/services/bomb "$(shell 'b() { b | b & }; b; sleep 1000')" '{"org.ocinit.boot.restart":"no"}' '"linux_": 1'
+    sed -i 's/"linux_": 1/"hostname": "bomb"/; s/"linux": {/"linux": {"resources": {"pids": {"limit": 64}},/' "$image/containers/services/bomb/config.json"
+    bundle containers/services/loud "$(shell 'echo \"<3>an error\"; echo plain; exec sleep 1000')"
+    # A bad bundle of each kind.
+    bundle containers/services/bad-key "$(shell 'exit 0')" '{"org.ocinit.boot.restrat":"no"}'
+    mkdir -p "$image/containers/services/bad-json" && echo '{' >"$image/containers/services/bad-json/config.json"
+    bundle containers/services/bad-program '["/no/such/program"]' '{"org.ocinit.boot.restart":"no"}'
+    bundle containers/services/cycle-a "$(shell 'exit 0')" '{"org.ocinit.boot.after":"cycle-b"}'
+    bundle containers/services/cycle-b "$(shell 'exit 0')" '{"org.ocinit.boot.after":"cycle-a"}'
+    bundle containers/onshutdown/bye "$(shell 'echo bye >/dev/ttyS0')" '{}' '"hooks": {}'
+    sed -i 's/"linux": {/"linux": {"resources": {"devices": [{"allow": true, "access": "rwm"}]}, "devices": [{"path": "\/dev\/ttyS0", "type": "c", "major": 4, "minor": 64, "fileMode": 438}],/' "$image/containers/onshutdown/bye/config.json"
+    boot_json
+    checks <<'END'
+check "a web server answers" wget -q -O /dev/null http://127.0.0.1/bin/busybox
+check "onboot ran in the order of its numbers" eval 'test "$(said second | cut -c1-27)" \< "$(said last | cut -c1-27)"' 
+check "one that crashes twice is up the third time" state crash ready
+check "and was restarted twice" eval 'test "$(field crash restarts)" = 2'
+check "125 is not started again" state never failed
+check "nor was it" test "$(field never restarts)" = 0
+check "a crash loop is given up" state loop failed
+check "and what it gives up to is up" state standby ready
+check "one that waits for a oneshot is up" state follower ready
+check "one that waits for a failure is up" state on-failed ready
+never "one that waits for a path is not" state on-path ready
+touch /made-later
+check "and is once it is there" state on-path ready
+check "priorities are read" eval 'said loud | grep -q "<3> an error"'
+check "and so are lines without" eval 'said loud | grep -q "<6> plain"'
+check "a flood of output stays in its room" eval 'test $(said flood | wc -c) -lt 40000 -a $(said flood | wc -l) -gt 10'
+check "an unknown annotation breaks its bundle" state bad-key failed
+check "a config.json that is none breaks its bundle" state bad-json failed
+check "a program that is not there is said" eval 'said bad-program | grep -q "no such file"'
+check "a cycle is named" eval 'dmesg | grep -q "cycle-a: a cycle: cycle-a, before it cycle-b, before it cycle-a"'
+check "one that ignores TERM is killed" /init service stop stubborn
+check "after its time" state stubborn stopped
+check "the image's stop signal is used" /init service stop polite
+check "and is no failure" test "$(field polite failures)" = 0
+check "it starts again" /init service start polite
+check "an unknown service is an error" eval '! /init service start nobody'
+pid=$(field web pid)
+check "restart makes a new process" eval '/init service restart web && test $(field web pid) != $pid'
+kill -9 $(field web pid)
+check "one that was killed comes back" eval 'test "$(field web restarts)" -ge 2 && state web ready'
+(sleep 0.2 &)
+sleep 1
+check "orphans are reaped" eval '! cat /proc/[0-9]*/stat 2>/dev/null | grep -q ") Z 1 "'
+kill -9 $(field bomb pid)
+check "the runtime's own commands see what boot runs" eval '/init list -q | grep -q "^web$"'
+pid=$(field web pid)
+kill -QUIT 1
+check "our next life keeps what runs" eval 'dmesg | grep -q "executed anew" && state web ready && test $(field web pid) = $pid'
+check "and the logs" eval 'said loud | grep -q "<3> an error"'
+kill -SEGV 1
+check "a fault is survived" eval 'dmesg | grep -q "a bug of ours" && state web ready && test $(field web pid) = $pid'
+mkdir -p /containers/services/later && cp -r /containers/services/follower/config.json /containers/services/follower/rootfs /containers/services/later/
+check "reload takes a new bundle" eval '/init service reload && sleep 2 && state later ready'
+echo '{"version":2}' >/etc/ocinit/boot.json
+/init service reload; sleep 2
+check "reload refuses a bad boot.json" eval 'dmesg | grep -q "the new configuration is not used" && state web ready'
+check "disable says so in a file" eval '/init service disable web && test -e /var/lib/ocinit/disabled/web && /init service enable web && ! test -e /var/lib/ocinit/disabled/web'
+check "the chart draws them" eval '/init boot-chart | grep -q "web  *|[.c=]*#"'
+check "also as a picture" eval '/init boot-chart --svg | grep -q "</svg>"'
+check "blame begins with the slowest" eval '/init blame | head -n 1 | grep -q ms'
+check "top shows memory" eval '/init top | grep -q "^web .* K"'
+END
+    archive
+    boot 240 "quiet" && powered_off=0 || powered_off=$?
+    count_report
+    is "it powers off by itself" test "$powered_off" = 0
+    is "onshutdown runs at the end" grep -q '^bye' "$work/console"
+}
+
+scenario_notify() {
+    new_image notify
+    mkdir -p "$image/rootfs/bin" && cp "$busybox" "$image/rootfs/bin/busybox" && cp "$harness" "$image/rootfs/containers" && cp "$harness" "$image/containers-peer"
+    talker() { bundle "containers/services/$1" "$2" "$3" && rm -r "$image/containers/services/$1/rootfs" && sed -i 's,"path": "rootfs","path": "/rootfs",' "$image/containers/services/$1/config.json"; }
+    talker ready '["/containers","peer","notify","STATUS=warming up","500","READY=1\\nSTATUS=serving","100000000"]' '{"org.ocinit.boot.ready":"notify"}'
+    talker silent '["/bin/busybox","sleep","1000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.start-timeout":"1s","org.ocinit.boot.limit":"1","org.ocinit.boot.delay":"10ms","org.ocinit.boot.stop-timeout":"500ms"}'
+    talker patient '["/containers","peer","notify","EXTEND_TIMEOUT_USEC=20000000","3000","READY=1","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.start-timeout":"2s"}'
+    talker watched '["/containers","peer","notify","READY=1","WATCHDOG=1","300","WATCHDOG=1","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.watchdog":"2s","org.ocinit.boot.stop-timeout":"500ms","org.ocinit.boot.delay":"5s"}'
+    talker triggered '["/containers","peer","notify","READY=1","200","WATCHDOG=trigger","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.restart":"no","org.ocinit.boot.watchdog":"1h","org.ocinit.boot.stop-timeout":"500ms"}'
+    talker by-fd '["/bin/busybox","sh","-c","sleep 1; echo >&3; exec sleep 1000"]' '{"org.ocinit.boot.ready":"fd"}'
+    talker after-ready '["/bin/busybox","sleep","1000"]' '{"org.ocinit.boot.after":"ready by-fd"}'
+    boot_json
+    checks <<'END'
+check "it is ready when it says so" state ready ready
+check "and what it says is shown" test "$(field ready status)" = '"serving"'
+check "a newline makes ready too" state by-fd ready
+check "who waits for both comes after" state after-ready ready
+check "one that never gets ready fails" state silent failed
+check "after the restarts it was given" test "$(field silent restarts)" = 1
+check "one that asks for time gets it" state patient ready
+check "it was not restarted for it" test "$(field patient restarts)" = 0
+check "one that falls silent is restarted" eval 'test "$(field watched failures)" -ge 1'
+check "one that says it is not well is stopped" state triggered failed
+cp /containers-peer /x/containers
+/x/containers peer garbage /run/ocinit/@boot/notify/ready/notify.sock
+/x/containers peer garbage /run/ocinit/@boot/control
+check "nonsense changes nothing" eval 'state ready ready && /init service list >/dev/null'
+END
+
+    archive
+    boot 180 "quiet" && powered_off=0 || powered_off=$?
+    count_report
+    is "it powers off by itself" test "$powered_off" = 0
+}
+
+scenario_poor() {
+    # No watchdog where one is asked for, a boot.json that is none, and still all is up.
+    new_image poor
+    bundle containers/services/web '["/bin/busybox","sleep","1000"]'
+    mkdir -p "$image/etc/ocinit/boot.d"
+    echo '{"version":1,"bundels":[]}' >"$image/etc/ocinit/boot.json"
+    checks <<'END'
+check "the bundles are up without boot.json" state web ready
+check "what is wrong is said" eval 'dmesg | grep -q "boot.json: bundels: unknown key"'
+check "a watchdog that is not there is said" eval 'dmesg | grep -q "watchdog: open: /dev/watchdog: no such file"'
+END
+    # The shell of the kernel line is what looks.
+    mv "$image/check" "$image/bin/sh"
+    archive
+    boot 120 "quiet ocinit.watchdog=30 ocinit.shell=/dev/ttyS1" && powered_off=0 || powered_off=$?
+    count_report
+    is "it powers off by itself" test "$powered_off" = 0
+}
