@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: help build build-all size test unit lint demo bench clean
+.PHONY: help build build-all size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +34,14 @@ lint:
 ## make demo                     builds, makes a bundle from busybox, runs it, shows what happened
 demo: build
 	@tests/demo/run
+
+## make board                    boots a machine whose process 1 is ocinit, with three bundles; shows the boot; switches it off
+board: build
+	@tests/boot/board
+
+## make soak                     the boot tests with full counts: 1,000 crashes, 50 power cuts, 200 bundles; an hour
+soak: build
+	@SOAK=1 tests/boot/run
 
 ## make bench                    ratios against other runtimes, from one interleaved run
 bench: build

@@ -74,7 +74,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
         let log = Log::to_stderr(Format::Text, false);
         let options = Options {
             id: job.id,
-            no_pivot: early::is_initial_root(),
+            no_pivot: false, // an initial ramfs is found out by itself
             no_new_keyring: false,
             listen_fds: 0,
             preserve_fds,

@@ -182,3 +182,76 @@ END
     count_report
     is "it powers off by itself" test "$powered_off" = 0
 }
+
+scenario_figures() {
+    new_image figures
+    bundle containers/onboot/first "$(shell 'cat /proc/uptime')"
+    for number in $(seq 19); do
+        bundle "containers/services/s$number" '["/bin/busybox","sleep","100000"]'
+        rm -r "$image/containers/services/s$number/rootfs"
+        sed -i 's,"path": "rootfs","path": "/containers/onboot/first/rootfs",' "$image/containers/services/s$number/config.json"
+    done
+    boot_json
+    checks <<'END'
+check "twenty bundles are booted" eval 'test $(/init service list | grep -c -E "ready|done") = 21'
+sleep 1
+rss=$(sed -n "s/VmRSS:[^0-9]*\([0-9]*\).*/\1/p" /proc/1/status)
+echo "figure: PID 1 has $rss KB resident with 20 bundles"
+check "PID 1 has at most 600 KB with 20 bundles" test $rss -le 600
+END
+    archive
+    boot 180 "quiet" && powered_off=0 || powered_off=$?
+    count_report
+    grep -h '^figure' "$work/report" || true
+}
+
+# Hundredths of a second, as /proc/uptime counts them, from the first number of a line.
+hundredths() { sed -n 's/^\([0-9]*\)\.\([0-9][0-9]\).*/\1\2/p'; }
+
+scenario_first_program() {
+    # How long from the start of process 1 to the first bundle's program, beside what `run` needs for the same in a machine that is as cold:
+    # the best of three of each.
+    local round began first ours=999999 theirs=999999 before after
+    new_image first
+    bundle containers/services/first '["/bin/busybox","cat","/proc/uptime"]' '{"org.ocinit.boot.kind":"oneshot"}'
+    boot_json
+    cat >"$image/check" <<'END'
+exec >/dev/ttyS1 2>&1
+stty raw
+until /init logs first | grep -q ">"; do sleep 0.2; done
+sleep 1
+/init logs first | sed 's/.*> /first /'
+/init boot-chart | sed -n 's/^kernel \([0-9]*\) ms.*/began \1/p'
+/init poweroff
+END
+    cat >"$image/start" <<'END'
+#!/bin/busybox sh
+b=/bin/busybox
+$b mkdir -p /proc /sys /dev /run /tmp
+$b mount -t proc proc /proc
+$b mount -t sysfs sysfs /sys
+$b mount -t devtmpfs devtmpfs /dev
+$b mount -t tmpfs tmpfs /run
+$b mount -t cgroup2 cgroup2 /sys/fs/cgroup
+exec >/dev/ttyS1 2>&1
+$b stty raw
+echo "before $($b cat /proc/uptime)"
+echo "after $(/init run --bundle /containers/services/first once)"
+$b sleep 1
+$b poweroff -f
+END
+    archive
+    for round in 1 2 3; do
+        boot 60 "quiet" || true
+        began=$(tr -d '\r' <"$work/report" | sed -n 's/^began //p')
+        first=$(tr -d '\r' <"$work/report" | sed -n 's/^first //p' | hundredths)
+        [ $((first - began / 10)) -lt "$ours" ] && ours=$((first - began / 10))
+        boot 60 "quiet rdinit=/start" || true
+        before=$(tr -d '\r' <"$work/report" | sed -n 's/^before //p' | hundredths)
+        after=$(tr -d '\r' <"$work/report" | sed -n 's/^after //p' | hundredths)
+        [ $((after - before)) -lt "$theirs" ] && theirs=$((after - before))
+    done
+    echo "figure: from the start of PID 1 to the first bundle's program $((ours * 10)) ms; ocinit run in a machine as cold $((theirs * 10)) ms"
+    is "the first program runs within 1.5 times of run" test $((ours * 2)) -le $((theirs * 3))
+    is "both were measured" test "$ours" -gt 0 -a "$ours" -lt 999999 -a "$theirs" -gt 0 -a "$theirs" -lt 999999
+}
