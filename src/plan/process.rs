@@ -264,3 +264,21 @@ fn limits<'a>(written: &List<'a, spec::Rlimit<'a>>, arena: &Arena<'a>) -> Result
     }
     Ok(limits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    #[test]
+    fn labels_are_said_to_the_module_that_is_on() {
+        let mut room = vec![MaybeUninit::uninit(); 1024];
+        let arena = Arena::new(&mut room);
+        let both = Facts { has_apparmor: true, has_selinux: true, ..Facts::default() };
+        assert_eq!(apparmor_command("docker-default", &both, &arena).unwrap(), Some("exec docker-default"));
+        assert_eq!(selinux_label("system_u:system_r:t:s0", &both).unwrap(), Some("system_u:system_r:t:s0"));
+        let none = Facts::default();
+        assert_eq!((apparmor_command("", &none, &arena).unwrap(), selinux_label("", &none).unwrap()), (None, None));
+        assert!(apparmor_command("x", &none, &arena).is_err() && selinux_label("x", &none).is_err());
+    }
+}

@@ -217,7 +217,8 @@ mod tests {
             "hugepageLimits": [{ "pageSize": "2MB", "limit": 4194304 }],
             "cpu": { "cpus": "0-1", "mems": "0", "shares": 1024, "quota": 5000, "period": 10000, "burst": 1000, "idle": 0 },
             "blockIO": { "weight": 500, "weightDevice": [{ "major": 8, "minor": 0, "weight": 1000 }],
-              "throttleReadBpsDevice": [{ "major": 8, "minor": 0, "rate": 600 }], "throttleWriteIOPSDevice": [{ "major": 8, "minor": 16, "rate": 0 }] },
+              "throttleReadBpsDevice": [{ "major": 8, "minor": 0, "rate": 600 }], "throttleWriteIOPSDevice": [{ "major": 8, "minor": 16, "rate": 0 }],
+              "throttleWriteBpsDevice": [{ "major": 8, "minor": 1, "rate": 700 }], "throttleReadIOPSDevice": [{ "major": 8, "minor": 2, "rate": 800 }] },
             "memory": { "limit": 1000, "swap": 3000, "reservation": 500, "checkBeforeUpdate": true }, "pids": { "limit": 0 } }"#;
         let expected = [
             "pids.max 1 Must",
@@ -231,6 +232,8 @@ mod tests {
             "io.bfq.weight 8:0 1000 OrNext",
             "io.weight 8:0 10000 Must",
             "io.max 8:0 rbps=600 Must",
+            "io.max 8:1 wbps=700 Must",
+            "io.max 8:2 riops=800 Must",
             "io.max 8:16 wiops=max Must",
             "cpu.idle 0 Must",
             "cpu.weight 100 Must",
