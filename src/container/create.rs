@@ -154,7 +154,7 @@ fn make_plan<'a>(
         let process = bundle.config.process.unwrap_or_default();
         let (uid, gid) = (task::geteuid(), task::getegid());
         let facts = Facts {
-            ordinary_user: (!uid.is_root()).then_some((uid.as_raw(), gid.as_raw())),
+            user: (uid.as_raw(), gid.as_raw()),
             resctrl_mount: match bundle.config.linux.is_some_and(|linux| linux.intel_rdt.is_some()) {
                 true => facts::resctrl_mount(procfs, memory)?,
                 false => None,

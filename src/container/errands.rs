@@ -36,6 +36,9 @@ impl Errand<'_> {
         let namespaces = &self.plan.namespaces;
         let is_root = task::geteuid().is_root();
         let write = |name, text| self.write(name, text).doing("write", name);
+        if !namespaces.needs_stage() {
+            write("oom_score_adj", self.plan.process.oom_score_adj.unwrap_or_default())?;
+        }
         if !is_root && namespaces.gid_map.lines().count() == 1 {
             write("setgroups", "deny")?;
         }

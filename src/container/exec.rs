@@ -198,7 +198,7 @@ fn make_plan<'a>(
     let config = arena.put(Config { process: Some(process), ..*config })?;
     create::first_problem(arena, request.log, &|report| plan::check::check_process(config, report))?;
     let facts = Facts {
-        ordinary_user: None,
+        user: (0, 0),
         has_apparmor: !process.apparmor_profile.is_empty() && facts::has_apparmor(),
         has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
         bundle: record.bundle,

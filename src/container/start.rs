@@ -119,6 +119,7 @@ pub const EXEC: &[Row] = &[
 /// What the process in between does, where one is needed (`plan::namespaces`). Its child does the rest.
 pub const STAGE: &[Row] = &[
     (Step::Lifeline, groundwork::tie_to_runtime),
+    (Step::OomScore, groundwork::set_oom_score),
     (Step::JoinNamespaces, namespaces::join),
     (Step::IdMaps, namespaces::enter_user_namespace),
     (Step::Unshare, namespaces::join_rest),
@@ -313,7 +314,7 @@ mod tests {
     #[test]
     fn namespaces_that_are_joined_wait_for_nobody_and_the_user_namespace_owns_the_rest() {
         let steps: Vec<Step> = STAGE.iter().map(|(step, _)| *step).collect();
-        assert_eq!(steps, [Step::Lifeline, Step::JoinNamespaces, Step::IdMaps, Step::Unshare]);
+        assert_eq!(steps, [Step::Lifeline, Step::OomScore, Step::JoinNamespaces, Step::IdMaps, Step::Unshare]);
     }
 
     #[test]

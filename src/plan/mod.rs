@@ -26,8 +26,8 @@ use crate::spec::{Config, Linux};
 /// What the host is: found out by `container::facts`, judged here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
-    /// User and group id of the runtime, where it is not root.
-    pub ordinary_user: Option<(u32, u32)>,
+    /// User and group id of the runtime.
+    pub user: (u32, u32),
     /// The bundle's absolute path.
     pub bundle: &'a str,
     /// Where cgroup v2 is mounted; `None` where it is not.

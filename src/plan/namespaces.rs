@@ -28,7 +28,7 @@ pub struct Namespaces<'a> {
     pub uid_map: &'a str,
     /// The same for gid_map.
     pub gid_map: &'a str,
-    /// Whether nobody asked for the user namespace, in which the runtime's own user is root and nobody else.
+    /// Whether nobody asked for the user namespace, or for what it maps: the runtime's own user is root in it, and there is nobody else.
     pub is_automatic: bool,
     /// What is written to timens_offsets of a new time namespace; empty without any.
     pub time_offsets: &'a str,
@@ -106,8 +106,9 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, facts: &Facts<'a>, arena: &Ar
     if let Some(linux) = linux {
         read(linux, &mut made, arena)?;
     }
-    // Without root's rights nothing can be made without one.
-    if let (Some((uid, gid)), false) = (facts.ordinary_user, made.maps_ids()) {
+    // Without root's rights nothing can be made without one. Who asks for one and for no mapping gets the same.
+    let (uid, gid) = facts.user;
+    if made.uid_map.is_empty() && made.gid_map.is_empty() && (made.makes(CLONE_NEWUSER) || uid != 0 && !made.maps_ids()) {
         made.new |= CLONE_NEWUSER;
         made.is_automatic = true;
         made.uid_map = arena.format(format_args!("0 {uid} 1\n"))?;

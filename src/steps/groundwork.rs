@@ -56,9 +56,12 @@ pub fn new_keyring(stage: &mut Stage<'_, '_>) -> Done {
     if stage.plan.process.selinux_label.is_some() { labels::set_key_label(stage, "") } else { Ok(()) }
 }
 
-/// Writes `oom_score_adj`.
+/// Writes `oom_score_adj`. To lower it takes a right outside of a user namespace, where the process in between still is; who was born
+/// in one has it written by the parent, with the id maps.
 pub fn set_oom_score(stage: &mut Stage<'_, '_>) -> Done {
-    let Some(score) = stage.plan.process.oom_score_adj else { return Ok(()) };
+    let namespaces = &stage.plan.namespaces;
+    let is_done = stage.is_staged || !namespaces.needs_stage() && !namespaces.uid_map.is_empty();
+    let Some(score) = stage.plan.process.oom_score_adj.filter(|_| !is_done) else { return Ok(()) };
     let file = fs::openat(stage.procfs, c"self/oom_score_adj", fs::OFlags::WRONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
     fs::write(&file, score.as_bytes()).map(|_| ()).map_err(At::from)
 }

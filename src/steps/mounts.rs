@@ -48,10 +48,12 @@ fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut
             match mount_file_system(new, &target) {
                 Err(at @ At { errno: Errno::PERM | Errno::BUSY, .. }) => {
                     drop(target);
-                    let bound = new.fallbacks.iter().flatten().fold(Err(at), |before, host| match before {
-                        Err(At { errno: Errno::PERM | Errno::BUSY | Errno::NOENT, .. }) => bind(stage, index, mount, host, known),
-                        before => before,
-                    });
+                    let mut bound = Err(at);
+                    for host in new.fallbacks.iter().flatten() {
+                        if let Err(At { errno: Errno::PERM | Errno::BUSY | Errno::NOENT, .. }) = bound {
+                            bound = bind(stage, index, mount, host, known);
+                        }
+                    }
                     bound?
                 }
                 answer => {

@@ -15,13 +15,19 @@ pub(super) fn check(linux: &Linux<'_>, namespaces: &Namespaces, report: &mut Rep
     let at = &TOP.key("linux");
     let uid = error!("", "user namespaces enabled, but no uid mappings found");
     let gid = error!("", "user namespaces enabled, but no gid mappings found");
-    presence(&linux.uid_mappings, uid, namespaces, &at.key("uidMappings"), report);
-    presence(&linux.gid_mappings, gid, namespaces, &at.key("gidMappings"), report);
+    if namespaces.is_new(Namespace::User) && linux.uid_mappings.is_empty() && linux.gid_mappings.is_empty() {
+        report.say(
+            at,
+            warning!("uidMappings", "user namespaces enabled, but no mappings found: root is the caller, and nobody else is mapped"),
+        );
+    }
+    presence(linux, &linux.uid_mappings, uid, namespaces, &at.key("uidMappings"), report);
+    presence(linux, &linux.gid_mappings, gid, namespaces, &at.key("gidMappings"), report);
 }
 
-fn presence(mappings: &Mappings<'_>, missing: Rule, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
+fn presence(linux: &Linux<'_>, mappings: &Mappings<'_>, missing: Rule, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
     if namespaces.is_new(Namespace::User) {
-        if mappings.is_empty() {
+        if mappings.is_empty() && (!linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty()) {
             report.say(at, missing);
         }
     } else if !mappings.is_empty() {
