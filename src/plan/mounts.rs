@@ -428,3 +428,76 @@ pub(super) fn is_path(path: &str, wanted: &str) -> bool {
 fn components(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|component| !component.is_empty() && *component != ".")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    /// The mounts of a config, as they print.
+    fn planned(mounts: &str, linux: &str) -> Vec<String> {
+        let text = format!(r#"{{"root":{{"path":"/host/root"}},"mounts":[{mounts}],"linux":{{{linux}}}}}"#);
+        let mut room = vec![MaybeUninit::uninit(); 1 << 16];
+        let arena = Arena::new(&mut room);
+        let (config, _) = crate::json::read::<Config<'_>>(text.as_bytes(), &arena).unwrap();
+        let facts = Facts { bundle: "/bundle", cgroup_mount: Some("/sys/fs/cgroup"), ..Facts::default() };
+        let namespaces = namespaces::build(config.linux.as_ref(), &facts, &arena).unwrap();
+        build(&config, &facts, &namespaces, None, &arena).unwrap().iter().map(|mount| format!("{mount:?}")).collect()
+    }
+
+    #[track_caller]
+    fn holds(mounts: &str, linux: &str, wanted: &[&str]) {
+        let made = planned(mounts, linux);
+        for wanted in wanted {
+            assert!(made[0].contains(wanted), "{wanted} is not in {}", made[0]);
+        }
+    }
+
+    #[test]
+    fn the_mount_label_is_an_option_of_what_can_take_it_and_given_to_a_message_queue_afterwards() {
+        let label = r#""mountLabel":"system_u:object_r:container_file_t:s0:c1,c2""#;
+        let context = r#"context=\"system_u:object_r:container_file_t:s0:c1,c2\""#;
+        let tmpfs = r#"{"destination":"/mnt","type":"tmpfs","source":"tmpfs","options":["size=1k"]}"#;
+        holds(tmpfs, label, &[&format!("data: \"size=1k,{context}\""), "has_context: true", "label: None"]);
+        let devpts = r#"{"destination":"/dev/pts","type":"devpts","source":"devpts"}"#;
+        holds(devpts, label, &[&format!("data: \"{context}\""), "has_context: true"]);
+        let queue = r#"{"destination":"/dev/mqueue","type":"mqueue","source":"mqueue"}"#;
+        holds(queue, label, &["data: \"\"", "has_context: false", r#"label: Some("system_u:"#]);
+        for kind in ["proc", "sysfs"] {
+            holds(&format!(r#"{{"destination":"/{kind}","type":"{kind}"}}"#), label, &["data: \"\"", "has_context: false", "label: None"]);
+        }
+        holds(tmpfs, "", &["data: \"size=1k\"", "has_context: false"]);
+    }
+
+    #[test]
+    fn a_destination_inside_the_root_on_the_host_is_meant_inside() {
+        let bind = |to: &str| format!(r#"{{"destination":"{to}","type":"bind","source":"from","options":["bind"]}}"#);
+        holds(&bind("/host/root/mnt"), "", &["destination: \"/mnt\"", "path: \"/bundle/from\""]);
+        for (written, meant) in
+            [("/host//root/a/b", "/a/b"), ("/host/rootless", "/host/rootless"), ("/host/root", "/host/root"), ("host/root/x", "/x")]
+        {
+            holds(&bind(written), "", &[&format!("destination: \"{meant}\"")]);
+        }
+    }
+
+    #[test]
+    fn only_names_that_lxcfs_provides_may_cover_proc() {
+        let bind = |to: &str| format!(r#"{{"destination":"{to}","type":"bind","source":"/x","options":["bind"]}}"#);
+        for path in ["/proc/meminfo", "/proc//sys/kernel/ns_last_pid", "/host/root/proc/stat", "/proc/./cpuinfo"] {
+            holds(&bind(path), "", &["may_cover_proc: true"]);
+        }
+        for path in ["/proc/self", "/proc/sys", "/proc/meminfo/x", "/procmeminfo", "/proc/../proc/stat"] {
+            holds(&bind(path), "", &["may_cover_proc: false"]);
+        }
+        holds(&bind("/proc"), "", &["may_cover_proc: true", "only_procfs: true"]);
+    }
+
+    #[test]
+    fn id_maps_are_those_of_the_mount_or_else_empty_for_the_container_s() {
+        let user = r#""namespaces":[{"type":"user"}],"uidMappings":[{"containerID":0,"hostID":9,"size":2}],"gidMappings":[{"containerID":0,"hostID":9,"size":2}]"#;
+        let bind = r#"{"destination":"/a","source":"/x","options":["rbind","ridmap"]"#;
+        holds(&format!("{bind}}}"), user, &[r#"id_map: Some(IdMap { uid_map: "", gid_map: "", is_recursive: true })"#]);
+        let maps = r#""uidMappings":[{"containerID":1,"hostID":2,"size":3}],"gidMappings":[{"containerID":4,"hostID":5,"size":6}]"#;
+        holds(&format!("{bind},{maps}}}"), user, &[r#"uid_map: "1 2 3\n", gid_map: "4 5 6\n", is_recursive: true"#]);
+    }
+}
