@@ -39,6 +39,7 @@ fn work() -> Outcome<()> {
         told(folder, fs::create_dir_all(folder))?;
     }
     told("/etc/passwd", fs::write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"))?;
+    load_profile()?;
     enable_controllers()?;
     let report = told(REPORT, OpenOptions::new().read(true).write(true).open(REPORT))?;
     sys::make_raw(&report)?;
@@ -92,6 +93,14 @@ fn copy(from: &Path, to: &Path) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Loads the profile of the label cases where AppArmor is on; a kernel without it has no such cases.
+fn load_profile() -> Outcome<()> {
+    let Ok(profile) = fs::read("/apparmor") else { return Ok(()) };
+    sys::mount("securityfs", "/sys/kernel/security", "securityfs", 0, "")?;
+    let file = "/sys/kernel/security/apparmor/.replace";
+    if Path::new(file).exists() { told(file, fs::write(file, profile)) } else { Ok(()) }
 }
 
 fn enable_controllers() -> Outcome<()> {
