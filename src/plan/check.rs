@@ -214,6 +214,12 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// The longest path that the kernel takes, without its NUL.
+const PATH_MAX: usize = 4095;
+
+/// The longest argument or environment variable that it takes, without its NUL: MAX_ARG_STRLEN (execve(2)).
+const ARGUMENT_MAX: usize = 131_071;
+
 /// Prints one character; what a terminal would obey rather than show as `\x1b`.
 fn show(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     match character {
@@ -266,6 +272,14 @@ impl Report<'_> {
         }
     }
 
+    /// What the kernel would refuse only later, and then without a name.
+    #[inline(never)]
+    fn no_longer(&mut self, at: &At<'_>, key: &str, text: &str, most: usize) {
+        if text.len() > most {
+            self.say_number(&at.key(key), error!("", "longer than {} bytes"), most as i64);
+        }
+    }
+
     #[inline(never)]
     fn absolute(&mut self, at: &At<'_>, key: &str, path: &str) {
         if path.is_empty() {
@@ -273,6 +287,7 @@ impl Report<'_> {
         } else if !path.starts_with('/') {
             self.say_of(&at.key(key), error!("", "{} is not an absolute path"), path);
         }
+        self.no_longer(at, key, path, PATH_MAX);
         self.no_nul(at, key, path);
     }
 
@@ -314,7 +329,9 @@ impl Report<'_> {
     #[inline(never)]
     fn each_without_nul(&mut self, at: &At<'_>, key: &str, list: &List<'_, &str>) {
         for (index, text) in list.iter().enumerate() {
-            self.no_nul(&at.item(key, index), "", text);
+            let at = &at.item(key, index);
+            self.no_longer(at, "", text, ARGUMENT_MAX);
+            self.no_nul(at, "", text);
         }
     }
 
@@ -335,6 +352,7 @@ impl Report<'_> {
             } else if !has(variable, b"=") {
                 self.say(at, error!("", "invalid environment variable: missing '='"));
             }
+            self.no_longer(at, "", variable, ARGUMENT_MAX);
             self.no_nul(at, "", variable);
         }
     }

@@ -5,6 +5,9 @@ use crate::names;
 use crate::plan::scheduling::MOST_NODE;
 use crate::spec::{IntelRdt, Linux, MemoryPolicy, Personality};
 
+/// The longest name of a directory.
+const NAME_MAX: usize = 255;
+
 pub(super) fn check(linux: &Linux<'_>, report: &mut Report<'_>) {
     let at = &TOP.key("linux");
     if let Some(rdt) = &linux.intel_rdt {
@@ -23,6 +26,7 @@ fn intel_rdt(rdt: &IntelRdt<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if matches!(rdt.clos_id, "." | "..") || has(rdt.clos_id, b"/\0") {
         report.say_of(at, error!("closID", "invalid intelRdt.ClosID \"{}\""), rdt.clos_id);
     }
+    report.no_longer(at, "closID", rdt.clos_id, NAME_MAX);
     if !rdt.mem_bw_schema.is_empty() && (!rdt.mem_bw_schema.starts_with("MB:") || has(rdt.mem_bw_schema, b"\n")) {
         report.say(at, error!("memBwSchema", "must start with MB: and be one line"));
     }

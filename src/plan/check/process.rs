@@ -1,6 +1,6 @@
 //! `process`: arguments, ids, capabilities, limits, scheduling.
 
-use super::{At, Namespaces, Report, TOP, Value, error, id_maps, warning};
+use super::{At, Namespaces, PATH_MAX, Report, TOP, Value, error, id_maps, warning};
 use crate::mem::List;
 use crate::names;
 use crate::plan::scheduling::MOST_CPU;
@@ -32,6 +32,9 @@ pub(super) fn check(config: &Config<'_>, linux: &Linux<'_>, namespaces: &Namespa
     }
 }
 
+/// setgroups(2).
+const NGROUPS_MAX: usize = 65_536;
+
 /// What execve(2) is given.
 fn start(process: &Process<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if process.cwd.is_empty() {
@@ -42,6 +45,10 @@ fn start(process: &Process<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if process.args.is_empty() {
         report.say(at, error!("args", "args must not be empty"));
     }
+    report.no_longer(at, "cwd", process.cwd, PATH_MAX);
+    // A write to a file of /proc/self/attr takes at most a page.
+    report.no_longer(at, "apparmorProfile", process.apparmor_profile, PATH_MAX - "exec ".len());
+    report.no_longer(at, "selinuxLabel", process.selinux_label, PATH_MAX);
     report.no_nul(at, "cwd", process.cwd);
     report.each_without_nul(at, "args", &process.args);
     report.environment(at, &process.env);
@@ -55,6 +62,9 @@ fn start(process: &Process<'_>, at: &At<'_>, report: &mut Report<'_>) {
 fn user(user: &User<'_>, linux: &Linux<'_>, namespaces: &Namespaces, at: &At<'_>, report: &mut Report<'_>) {
     if !user.username.is_empty() {
         report.say(at, warning!("username", "ignored: for Windows only"));
+    }
+    if user.additional_gids.len() > NGROUPS_MAX {
+        report.say(at, error!("additionalGids", "more than 65536 groups"));
     }
     if !namespaces.is_new(names::Namespace::User) {
         return;

@@ -121,6 +121,33 @@ fn escapes_of_go_and_python_are_what_the_program_gets() {
     });
 }
 
+#[test]
+fn what_is_too_long_for_the_kernel_is_said_before_anything_is_made() {
+    let long = |bytes: usize| format!("/{}", "x".repeat(bytes - 1));
+    let groups = (0..65_537).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    for (change, expected) in [
+        (format!("process.cwd = \"{}\"", long(4096)), "error: process.cwd: longer than 4095 bytes"),
+        (format!("process.args[1] = \"{}\"", long(131_072)), "error: process.args[1]: longer than 131071 bytes"),
+        (format!("process.env[+] = \"A={}\"", long(131_070)), "error: process.env[2]: longer than 131071 bytes"),
+        (format!("process.apparmorProfile = \"{}\"", long(4091)), "error: process.apparmorProfile: longer than 4090 bytes"),
+        (format!("process.selinuxLabel = \"{}\"", long(4096)), "error: process.selinuxLabel: longer than 4095 bytes"),
+        (format!("process.user.additionalGids = [{groups}]"), "error: process.user.additionalGids: more than 65536 groups"),
+        (format!("hooks = {{\"poststop\": [{{\"path\": \"{}\"}}]}}", long(4096)), "error: hooks.poststop[0].path: longer than 4095 bytes"),
+        (
+            format!("linux.devices = [{{\"path\": \"{}\", \"type\": \"p\"}}]", long(4096)),
+            "error: linux.devices[0].path: longer than 4095 bytes",
+        ),
+        (format!("linux.maskedPaths = [\"{}\"]", long(4096)), "error: linux.maskedPaths[0]: longer than 4095 bytes"),
+        (format!("linux.intelRdt = {{\"closID\": \"{}\"}}", "x".repeat(256)), "error: linux.intelRdt.closID: longer than 255 bytes"),
+    ] {
+        assert_eq!(problems(&config_of(&[&change])), [expected]);
+    }
+    // One byte less of each is taken.
+    for change in [format!("process.cwd = \"{}\"", long(4095)), format!("process.args[1] = \"{}\"", long(131_071))] {
+        assert_eq!(problems(&config_of(&[&change])), [""; 0]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
@@ -141,8 +168,10 @@ fn ten_thousand_of_anything_stay_fast() {
     let sysctl = many(&|n| format!(r#""net.ipv4.{n}":"1""#));
     let namespaces = many(&|_| String::from(r#"{"type":"user"}"#));
     let rlimits = many(&|_| String::from(r#"{"type":"RLIMIT_CORE"}"#));
+    let hooks = many(&|n| format!(r#"{{"path":"{n}","args":["a"],"env":["A=b"],"timeout":1}}"#));
+    let nodes = many(&|n| n.to_string());
     let text = format!(
-        r#"{{"mounts":[{mounts}],"process":{{"rlimits":[{rlimits}]}},"linux":{{"netDevices":{{{devices}}},"uidMappings":[{mappings}],
+        r#"{{"hooks":{{"prestart":[{hooks}],"poststop":[{hooks}]}},"mounts":[{mounts}],"process":{{"rlimits":[{rlimits}]}},"linux":{{"memoryPolicy":{{"mode":"MPOL_BIND","nodes":"{nodes}"}},"netDevices":{{{devices}}},"uidMappings":[{mappings}],
         "gidMappings":[{mappings}],"sysctl":{{{sysctl}}},"namespaces":[{namespaces}]}}}}"#
     );
     let start = Instant::now();
