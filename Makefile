@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: help build build-all size test unit lint demo bench clean board soak
+.PHONY: help build build-all host size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -14,6 +14,10 @@ build:
 ## make build-all                the binaries of all targets
 build-all:
 	@cross/build all
+
+## make host                     ocinit-host, at target/dist/host/ocinit-host: makes bundles on the build host
+host:
+	@cross/host/build
 
 ## make size                     their sizes, against the budget
 size: build-all

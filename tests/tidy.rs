@@ -82,7 +82,7 @@ fn read(path: &str) -> String {
 
 fn sources() -> Vec<Source> {
     let mut found = vec![Source { path: "build.rs".into(), text: read("build.rs") }];
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "cross"] {
         collect(&top().join(folder), &mut found);
     }
     assert!(found.len() > 10, "the source was not found");
