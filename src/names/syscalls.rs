@@ -89,6 +89,11 @@ impl Family {
         (0..self.numbers.len()).find(|row| self.slot(*row, member) == Some(slot)).map(|row| self.name(row))
     }
 
+    /// The name at the place `row` of the sorted ones.
+    pub fn name_at(&self, row: usize) -> Option<&'static str> {
+        (row < self.numbers.len()).then(|| self.name(row))
+    }
+
     fn name(&self, row: usize) -> &'static str {
         &self.names[usize::from(self.offsets[row])..usize::from(self.offsets[row + 1])]
     }

@@ -3,7 +3,7 @@
 //! Written from the last instruction to the first, so that whatever a jump leads to is already there. A search tree over the numbers finds
 //! what happens at a call; a call whose arguments are looked at sits nearer to the root, so that the longest way is not much longer.
 
-use super::rules::{Architecture, Branch, Outcome, Range, Rules};
+use super::rules::{Architecture, Branch, Chain, Outcome, Range, Rules};
 use super::words::{Comparison, Condition, width};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
@@ -43,8 +43,12 @@ pub(super) fn assemble<'a>(rules: &Rules<'a>, arena: &Arena<'a>) -> Result<'a, &
             let room: &'a [u64] = writer.room;
             Ok(&room[start..])
         }
-        Err(TooLong) => Err(Error::said("linux.seccomp: the profile needs more than the 4096 instructions that the kernel takes")),
+        Err(TooLong) => Err(too_long()),
     }
+}
+
+pub(super) fn too_long<'a>() -> Error<'a> {
+    Error::said("linux.seccomp: the profile needs more than the 4096 instructions that the kernel takes")
 }
 
 /// The program has no room left.
@@ -93,7 +97,7 @@ impl<'a> Writer<'_, 'a> {
     }
 
     /// Finds the range that a number is in.
-    fn tree(&mut self, ranges: &[Range]) -> Written<Label> {
+    fn tree(&mut self, ranges: &[Range<'a>]) -> Written<Label> {
         match ranges {
             [] => self.answer(self.rules.default),
             [only] => self.leaf(only),
@@ -104,7 +108,7 @@ impl<'a> Writer<'_, 'a> {
                 self.jump(JUMP_EQUAL, one.start, equal, otherwise)
             }
             _ => {
-                let (low, high) = ranges.split_at(self.split(ranges));
+                let (low, high) = ranges.split_at(split(ranges));
                 let above = self.tree(high)?;
                 let below = self.tree(low)?;
                 self.jump(JUMP_GREATER_OR_EQUAL, high[0].start, above, below)
@@ -112,62 +116,45 @@ impl<'a> Writer<'_, 'a> {
         }
     }
 
-    /// Where to divide ranges so that both sides weigh about the same.
-    fn split(&self, ranges: &[Range]) -> usize {
-        let total: u32 = ranges.iter().map(|range| self.weight(range)).sum();
-        let (mut best, mut least, mut below) = (1, u32::MAX, 0);
-        for (place, range) in ranges[..ranges.len() - 1].iter().enumerate() {
-            below += self.weight(range);
-            let difference = total.abs_diff(2 * below);
-            if difference < least {
-                (best, least) = (place + 1, difference);
-            }
-        }
-        best
-    }
-
-    /// Twice as much for each instruction that is executed at the range.
-    fn weight(&self, range: &Range) -> u32 {
-        let Outcome::Chain(chain) = range.outcome else { return 1 };
-        let branches = &self.rules.chains[chain as usize];
-        let steps: usize = branches.iter().map(|branch| if is_simple(branch) { 1 } else { 1 + 2 * branch.conditions.len() }).sum();
-        1 << (2 + steps).min(10)
-    }
-
-    fn leaf(&mut self, range: &Range) -> Written<Label> {
+    fn leaf(&mut self, range: &Range<'a>) -> Written<Label> {
         match range.outcome {
             Outcome::Return(value) => self.answer(value),
-            Outcome::Chain(chain) => self.chain(chain as usize, range.is_64_bit),
+            Outcome::Chain(chain) => {
+                let code = &chain.codes[usize::from(range.is_64_bit)];
+                let label = match code.get() {
+                    Some(label) => label,
+                    None => self.chain(chain, range.is_64_bit)?,
+                };
+                code.set(Some(label));
+                Ok(label)
+            }
         }
     }
 
     /// Tries one branch after the other. Branches that compare the same argument with values of the same upper half load it once.
-    fn chain(&mut self, chain: usize, is_64_bit: bool) -> Written<Label> {
-        let branches = self.rules.chains[chain];
+    fn chain(&mut self, chain: &'a Chain<'a>, is_64_bit: bool) -> Written<Label> {
         let mut next = self.answer(self.rules.default)?;
         let mut group = None::<Group>;
-        for index in (0..branches.len()).rev() {
-            let Some(branch) = branches.get(index) else { continue };
-            if is_simple(branch) {
-                let condition = &branch.conditions[0];
-                let (argument, high) = (condition.argument, (condition.value >> 32) as u32);
-                if let Some(other) = &group
-                    && (other.argument != argument || (is_64_bit && other.high != high))
-                {
-                    next = self.open(other, is_64_bit)?;
-                    group = None;
-                }
-                let success = self.answer(branch.action)?;
-                let (test, otherwise) = group.as_ref().map_or((next, next), |group| (group.test, group.otherwise));
-                let test = self.jump(JUMP_EQUAL, condition.value as u32, success, test)?;
-                group = Some(Group { argument, high, test, otherwise });
-            } else {
-                if let Some(other) = group.take() {
-                    next = self.open(&other, is_64_bit)?;
+        for Chain { branch, .. } in core::iter::successors(Some(chain), |chain| chain.before) {
+            let Some(condition) = branch.simple() else {
+                if let Some(group) = group.take() {
+                    next = self.open(&group, is_64_bit)?;
                 }
                 let success = self.answer(branch.action)?;
                 next = self.branch(branch, success, next, is_64_bit)?;
+                continue;
+            };
+            let (argument, high) = (condition.argument, (condition.value >> 32) as u32);
+            if let Some(other) = &group
+                && (other.argument != argument || (is_64_bit && other.high != high))
+            {
+                next = self.open(other, is_64_bit)?;
+                group = None;
             }
+            let success = self.answer(branch.action)?;
+            let (test, otherwise) = group.as_ref().map_or((next, next), |group| (group.test, group.otherwise));
+            let test = self.jump(JUMP_EQUAL, condition.value as u32, success, test)?;
+            group = Some(Group { argument, high, test, otherwise });
         }
         match group {
             Some(group) => self.open(&group, is_64_bit),
@@ -271,6 +258,28 @@ impl<'a> Writer<'_, 'a> {
     }
 }
 
+/// Where to divide ranges so that both sides weigh about the same.
+fn split(ranges: &[Range<'_>]) -> usize {
+    let total: u32 = ranges.iter().map(|range| weight(range)).sum();
+    let (mut best, mut least, mut below) = (1, u32::MAX, 0);
+    for (place, range) in ranges[..ranges.len() - 1].iter().enumerate() {
+        below += weight(range);
+        let difference = total.abs_diff(2 * below);
+        if difference < least {
+            (best, least) = (place + 1, difference);
+        }
+    }
+    best
+}
+
+/// Twice as much for each instruction that is executed at the range.
+fn weight(range: &Range<'_>) -> u32 {
+    match range.outcome {
+        Outcome::Return(_) => 1,
+        Outcome::Chain(chain) => 1 << chain.steps.min(10),
+    }
+}
+
 /// Tests for equality of one argument, whose load is still to be written before them.
 struct Group {
     argument: u8,
@@ -279,14 +288,4 @@ struct Group {
     test: Label,
     /// Where the upper half differs.
     otherwise: Label,
-}
-
-/// Whether it is nothing but one whole argument that equals something.
-fn is_simple(branch: &Branch<'_>) -> bool {
-    match branch.conditions {
-        [condition] => {
-            branch.call.is_none() && condition.comparison == Comparison::Equal && !condition.is_negated && condition.mask == u64::MAX
-        }
-        _ => false,
-    }
 }

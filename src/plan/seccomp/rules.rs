@@ -2,6 +2,9 @@
 //!
 //! As in libseccomp, the first rule for a call counts, but a rule without conditions takes the place of those with conditions before it.
 
+use core::cell::Cell;
+
+use super::program::{MOST_INSTRUCTIONS, too_long};
 use super::words::{Condition, MISSING, Rule, Words};
 use crate::error::Result;
 use crate::mem::{Arena, List};
@@ -10,16 +13,36 @@ use crate::names::syscalls::{Family, SLOTS, Slot, multiplexed, number};
 use crate::spec::Seccomp;
 
 /// What happens at a system call: what the filter returns, or a chain of conditions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+#[derive(Clone, Copy)]
+pub(super) enum Outcome<'a> {
     /// Returned at once.
     Return(u32),
-    /// Index into [`Rules::chains`].
-    Chain(u32),
+    /// Tried from the first branch to the last, which is here.
+    Chain(&'a Chain<'a>),
+}
+
+impl PartialEq for Outcome<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Outcome::Return(value), Outcome::Return(other)) => value == other,
+            (Outcome::Chain(chain), Outcome::Chain(other)) => core::ptr::eq(*chain, *other),
+            _ => false,
+        }
+    }
+}
+
+/// A branch and those before it. Calls that have the same ones share them.
+pub(super) struct Chain<'a> {
+    pub before: Option<&'a Chain<'a>>,
+    pub branch: Branch<'a>,
+    /// How many instructions the longest way through it may execute, about.
+    pub steps: u32,
+    /// Where the code of the chain that ends here begins, for arguments of 32 and of 64 bits, once it was written.
+    pub codes: [Cell<Option<usize>>; 2],
 }
 
 /// What is tried in a chain, one after the other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Branch<'a> {
     /// All must hold.
     pub conditions: &'a [Condition],
@@ -29,27 +52,40 @@ pub(super) struct Branch<'a> {
     pub action: u32,
 }
 
+impl<'a> Branch<'a> {
+    /// Whether it is nothing but one whole argument that equals something.
+    pub fn simple(&self) -> Option<&'a Condition> {
+        match self.conditions {
+            [condition] if self.call.is_none() && condition.is_plain_equality() => Some(condition),
+            _ => None,
+        }
+    }
+
+    fn is_same(&self, other: &Branch<'_>) -> bool {
+        core::ptr::eq(self.conditions, other.conditions) && self.call == other.call && self.action == other.action
+    }
+}
+
 /// From `start` on, and up to the start of the next one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
+#[derive(Clone, Copy)]
+pub(super) struct Range<'a> {
     pub start: u32,
-    pub outcome: Outcome,
+    pub outcome: Outcome<'a>,
     pub is_64_bit: bool,
 }
 
 /// The ways of calling that a filter sees as one architecture.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Architecture<'a> {
     /// AUDIT_ARCH_*.
     pub audit: u32,
     /// Sorted; the first starts at 0.
-    pub ranges: &'a [Range],
+    pub ranges: &'a [Range<'a>],
 }
 
 /// The rules of a profile.
 pub(super) struct Rules<'a> {
     pub architectures: List<'a, Architecture<'a>>,
-    pub chains: &'a [List<'a, Branch<'a>>],
     pub default: u32,
 }
 
@@ -59,12 +95,16 @@ const MOST_MEMBERS: usize = 3;
 /// What stands before, between and after the members of one architecture.
 const MOST_RANGES: usize = MOST_MEMBERS * (SLOTS + 3);
 
+/// More different branches than this fit no program.
+const MOST_BRANCHES: usize = 4 * MOST_INSTRUCTIONS;
+
 /// Memory for the tables here.
-pub(super) const BYTES: usize = MOST_MEMBERS * SLOTS * size_of::<Outcome>() + MOST_RANGES * size_of::<Range>() + 1024;
+pub(super) const BYTES: usize =
+    MOST_MEMBERS * SLOTS * size_of::<Outcome<'_>>() + MOST_RANGES * size_of::<Range<'_>>() + MOST_BRANCHES * size_of::<Chain<'_>>() + 1024;
 
 /// One way of calling.
 struct Member<'a> {
-    outcomes: &'a mut [Outcome],
+    outcomes: &'a mut [Outcome<'a>],
     /// The highest number that the profile names, whatever it says of it.
     newest: Slot,
 }
@@ -72,20 +112,13 @@ struct Member<'a> {
 struct Collector<'a, 'w> {
     words: &'w Words<'a>,
     members: [Option<Member<'a>>; MOST_MEMBERS],
-    chains: &'a mut [List<'a, Branch<'a>>],
-    used_chains: usize,
+    /// The chains that the rule at hand has made so far.
+    made: List<'a, &'a Chain<'a>>,
+    branches: usize,
 }
 
 pub(super) fn collect<'a>(profile: &Seccomp<'a>, words: &Words<'a>, family: &Family, arena: &Arena<'a>) -> Result<'a, Rules<'a>> {
-    // A rule for a name may be one for the call itself and one for what stands behind a multiplexer, of which there are two.
-    let conditional = profile.syscalls.iter().filter(|rule| !rule.args.is_empty()).map(|rule| rule.names.len()).sum::<usize>();
-    let most_chains = (conditional + 2).min(SLOTS) * MOST_MEMBERS;
-    let mut collector = Collector {
-        words,
-        members: [const { None }; MOST_MEMBERS],
-        chains: arena.slice(most_chains, |_| List::default())?,
-        used_chains: 0,
-    };
+    let mut collector = Collector { words, members: [const { None }; MOST_MEMBERS], made: List::default(), branches: 0 };
     for (place, member) in collector.members.iter_mut().enumerate().take(family.abis.len()) {
         if words.members & 1 << place != 0 {
             let outcomes = arena.slice(SLOTS, |_| Outcome::Return(words.default))?;
@@ -93,6 +126,7 @@ pub(super) fn collect<'a>(profile: &Seccomp<'a>, words: &Words<'a>, family: &Fam
         }
     }
     for (rule, written) in words.rules.iter().zip(&profile.syscalls) {
+        collector.made = List::default();
         for name in &written.names {
             collector.name(name, rule, family, arena)?;
         }
@@ -141,16 +175,30 @@ impl<'a> Collector<'a, '_> {
         let Some(member) = &mut self.members[place] else { return Ok(()) };
         let outcome = &mut member.outcomes[usize::from(slot)];
         let is_always = branch.call.is_none() && branch.conditions.iter().all(|condition| condition.is_always(is_64_bit));
-        match *outcome {
-            Outcome::Return(_) if *outcome != default => {}
-            _ if is_always => *outcome = Outcome::Return(branch.action),
-            Outcome::Chain(chain) => self.chains[chain as usize].push(arena, branch)?,
-            Outcome::Return(_) => {
-                *outcome = Outcome::Chain(self.used_chains as u32);
-                self.chains[self.used_chains].push(arena, branch)?;
-                self.used_chains += 1;
-            }
-        }
+        let before = match *outcome {
+            _ if *outcome == default => None,
+            Outcome::Return(_) => return Ok(()),
+            Outcome::Chain(chain) => Some(chain),
+        };
+        *outcome = if is_always {
+            Outcome::Return(branch.action)
+        } else {
+            let is_same = |chain: &&&Chain<'a>| {
+                chain.branch.is_same(&branch) && chain.before.map(core::ptr::from_ref) == before.map(core::ptr::from_ref)
+            };
+            Outcome::Chain(match self.made.iter().find(is_same) {
+                Some(chain) => chain,
+                None => {
+                    self.branches += 1;
+                    if self.branches > MOST_BRANCHES {
+                        return Err(too_long());
+                    }
+                    let chain: &'a Chain<'a> = arena.put(chain(before, branch))?;
+                    self.made.push(arena, chain)?;
+                    chain
+                }
+            })
+        };
         Ok(())
     }
 
@@ -170,16 +218,16 @@ impl<'a> Collector<'a, '_> {
             }
             bounds[place] = (start, ranges.len);
         }
-        let room: &'a [Range] = ranges.room;
+        let room: &'a [Range<'a>] = ranges.room;
         let mut architectures = List::default();
         for (abi, (start, end)) in family.abis.iter().zip(bounds).filter(|(_, (start, end))| start < end) {
             architectures.push(arena, Architecture { audit: abi.audit, ranges: &room[start..end] })?;
         }
-        Ok(Rules { architectures, chains: self.chains, default: self.words.default })
+        Ok(Rules { architectures, default: self.words.default })
     }
 
     /// All numbers from the member's base on.
-    fn member(&self, ranges: &mut Ranges<'_>, start: usize, base: u32, place: usize, is_64_bit: bool) {
+    fn member(&self, ranges: &mut Ranges<'a>, start: usize, base: u32, place: usize, is_64_bit: bool) {
         let mut push = |number, outcome| ranges.push(start, Range { start: number, outcome, is_64_bit });
         let default = Outcome::Return(self.words.default);
         let Some(member) = &self.members[place] else {
@@ -203,27 +251,32 @@ impl<'a> Collector<'a, '_> {
     }
 }
 
-const NOWHERE: Range = Range { start: 0, outcome: Outcome::Return(0), is_64_bit: false };
+fn chain<'a>(before: Option<&'a Chain<'a>>, branch: Branch<'a>) -> Chain<'a> {
+    let own = if branch.simple().is_some() { 1 } else { 1 + 2 * branch.conditions.len() as u32 };
+    let steps = before.map_or(2, |before| before.steps) + own;
+    Chain { before, branch, steps, codes: Default::default() }
+}
+
+const NOWHERE: Range<'static> = Range { start: 0, outcome: Outcome::Return(0), is_64_bit: false };
 
 /// Ranges under construction.
 struct Ranges<'a> {
-    room: &'a mut [Range],
+    room: &'a mut [Range<'a>],
     len: usize,
 }
 
-impl Ranges<'_> {
+impl<'a> Ranges<'a> {
     /// Appends a range, or takes it into the one before if that says the same. Those from `first` on are of the same architecture.
-    fn push(&mut self, first: usize, range: Range) {
+    fn push(&mut self, first: usize, range: Range<'a>) {
         let before = self.room[first..self.len].last().map(|before| before.outcome);
-        let is_same = before == Some(range.outcome) && matches!(range.outcome, Outcome::Return(_));
-        if !is_same {
+        if before != Some(range.outcome) {
             self.room[self.len] = range; // MOST_RANGES has room for all slots of all members
             self.len += 1;
         }
     }
 
     /// From `start` on there is nothing but this.
-    fn cut(&mut self, start: u32, range: Range) {
+    fn cut(&mut self, start: u32, range: Range<'a>) {
         while self.len > 0 && self.room[self.len - 1].start >= start {
             self.len -= 1;
         }

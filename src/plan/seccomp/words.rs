@@ -28,6 +28,11 @@ pub(super) struct Condition {
 }
 
 impl Condition {
+    /// Whether it says that the whole argument equals something.
+    pub fn is_plain_equality(&self) -> bool {
+        self.comparison == Comparison::Equal && !self.is_negated && self.mask == u64::MAX
+    }
+
     /// Whether it holds for every argument: nothing is compared.
     pub fn is_always(&self, is_64_bit: bool) -> bool {
         self.mask & width(is_64_bit) == 0
