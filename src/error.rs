@@ -218,11 +218,12 @@ pub enum Step {
     Seccomp,
     Signals,
     FindUser,
+    Listener,
 }
 
 impl Step {
     /// Every step, in the order of their numbers.
-    const ALL: Rows<Step, 55> = rows![
+    const ALL: Rows<Step, 56> = rows![
         (Step::Lifeline, "tie to the runtime's life"),
         (Step::Session, "new session"),
         (Step::IdMaps, "user namespace"),
@@ -278,6 +279,7 @@ impl Step {
         (Step::Seccomp, "linux.seccomp: load the filter"),
         (Step::Signals, "signals"),
         (Step::FindUser, "process.user"),
+        (Step::Listener, "linux.seccomp: hand the listener over"),
     ];
 
     /// How many there are.

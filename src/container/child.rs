@@ -40,7 +40,8 @@ pub(super) fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
 
 /// What comes from the child.
 pub(super) enum Message<'m> {
-    Ready,
+    /// With the number that the listener of its filter has for it.
+    Ready(Option<u32>),
     Master(Option<OwnedFd>),
     /// The namespaces of a staged child are to be set up.
     Maps,
@@ -76,7 +77,7 @@ pub(super) fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_B
             let pid = rest.first_chunk().and_then(|pid| task::Pid::from_raw(i32::from_ne_bytes(*pid)));
             pid.map_or(Message::End, Message::Child)
         }
-        _ => Message::Ready,
+        _ => Message::Ready(rest.first_chunk().map(|number| u32::from_ne_bytes(*number))),
     })
 }
 

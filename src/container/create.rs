@@ -15,13 +15,13 @@ use super::notify::Proxy;
 use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
-use super::{facts, net_devices, rdt, trouble, words};
+use super::{facts, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, List};
 use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
-use crate::spec::{self, Config};
+use crate::spec;
 use crate::steps::cgroup::Trouble;
 use crate::steps::{Stage, cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
@@ -167,22 +167,13 @@ fn make_plan<'a>(
         };
         let options = Options { id, ..request.options };
         let plan = plan::build(bundle.config, &facts, &options, memory)?;
-        tell_of_filter(bundle.config, plan, request.log);
+        seccomp::tell(bundle.config, plan, request.log);
         Ok(plan)
     });
     match made {
         Ok(plan) => Ok((plan, bundle)),
         Err(error) => Err(keep(&error, arena)),
     }
-}
-
-/// For who looks for the reason of a refused call. The words about the flags are runc's: its tests read them.
-fn tell_of_filter(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
-    let profile = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
-    let (Some(filter), Some(profile), true) = (&plan.seccomp, profile, log.is_debug()) else { return };
-    log.debug(format_args!("seccomp filter flags: {}", filter.flags));
-    log.debug(format_args!("seccomp filter instructions: {}", filter.program.len()));
-    plan::seccomp::each_unknown_name(profile, &mut |_, _, name| log.debug(format_args!("unknown seccomp syscall \"{name}\" ignored")));
 }
 
 /// As runc has it: the directory, so that the socket may be made anew, is bound to a place of its own.
@@ -435,7 +426,10 @@ impl Work {
         let mut room = [0; sync::MOST_BYTES];
         loop {
             match child::receive(channel, &mut room)? {
-                Message::Ready => return Ok(master),
+                Message::Ready(listener) => {
+                    self.hand_over(listener)?;
+                    return Ok(master);
+                }
                 Message::Master(fd) => master = fd,
                 Message::Hooks => {
                     self.run_hooks(request)?;
@@ -456,6 +450,16 @@ impl Work {
     fn move_net_devices(&mut self) -> Result<'static, ()> {
         let Some((pid, _)) = &self.child else { return Ok(()) };
         net_devices::move_in(self.plan, *pid, self.procfs.as_fd(), &mut self.gone_devices, &self.bundle.arena)
+    }
+
+    /// The listener of the filter goes to whoever decides about its calls.
+    fn hand_over(&self, number: Option<u32>) -> Result<'static, ()> {
+        let listener = self.plan.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
+        let (Some(listener), Some(number), Some((pid, pidfd))) = (listener, number, &self.child) else { return Ok(()) };
+        let process = seccomp::Process { pid: *pid, pidfd: pidfd.as_ref(), number, status: "creating", first: *pid };
+        let bundle = &self.bundle;
+        let about = plan::hooks::about(self.plan.id, bundle.path, &bundle.config.annotations, &bundle.arena)?;
+        seccomp::hand_over(listener, &process, &about, &bundle.arena)
     }
 
     /// `prestart` and `createRuntime`, in the bundle's directory as runc has it.

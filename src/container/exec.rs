@@ -13,7 +13,7 @@ use super::create;
 use super::foreground::Running;
 use super::start;
 use super::state::{self, Directory, Record};
-use super::{bundle, facts, rdt, words};
+use super::{bundle, facts, rdt, seccomp, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::Arena;
@@ -161,6 +161,16 @@ impl<'a> Work<'a> {
         done.map(|is_possible| started.filter(|_| is_possible))
     }
 
+    /// The listener of the filter goes to whoever decides about its calls.
+    fn hand_over(&self, number: Option<u32>, started: &Started) -> Result<'a, ()> {
+        let listener = self.plan.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
+        let first = task::Pid::from_raw(self.record.pid as i32);
+        let (Some(listener), Some(number), Some(first)) = (listener, number, first) else { return Ok(()) };
+        let process = seccomp::Process { pid: started.pid, pidfd: started.pidfd.as_ref(), number, status: "running", first };
+        let about = plan::hooks::about(self.record.id, self.record.bundle, &self.record.annotations, &self.arena)?;
+        seccomp::hand_over(listener, &process, &about, &self.arena)
+    }
+
     /// Hears what the child has to say, to the end: then it is the program. Whether it could be made at all.
     fn follow(&self, channel: &OwnedFd, by_fork: bool, started: &mut Option<Started>) -> Result<'a, bool> {
         let mut room = [0; sync::MOST_BYTES];
@@ -178,6 +188,10 @@ impl<'a> Work<'a> {
                     }
                 }
                 (Message::Master(master), Some(started)) => started.master = master,
+                (Message::Ready(number), Some(started)) => {
+                    self.hand_over(number, started)?;
+                    child::answer(channel)?;
+                }
                 (Message::Fault(fault, _), None) if fault.errno == Errno::AGAIN && !by_fork => return Ok(false),
                 (Message::Fault(fault, rest), _) => return Err(words::describe(fault, rest, self.plan, &self.arena)),
                 (Message::End, Some(_)) => return Ok(true),

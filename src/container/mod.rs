@@ -18,6 +18,7 @@ pub mod pause;
 pub mod pid_file;
 pub mod processes;
 pub mod rdt;
+pub mod seccomp;
 pub mod signal;
 pub mod start;
 pub mod started;

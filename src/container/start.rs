@@ -112,6 +112,7 @@ pub const EXEC: &[Row] = &[
     (Step::ResetSignals, workload::reset_signals),
     (Step::CloseDescriptors, workload::close_descriptors),
     (Step::Seccomp, seccomp::load),
+    (Step::Listener, seccomp::offer_listener),
     (Step::Signals, workload::unblock_signals),
     (Step::Execute, workload::execute),
 ];
@@ -358,7 +359,7 @@ mod tests {
     #[test]
     fn exec_is_create_without_what_makes_the_container() {
         let of_create = CREATE.iter().map(|(step, _)| *step).filter(|step| !MAKES_THE_CONTAINER.contains(step));
-        let of_exec = EXEC.iter().map(|(step, _)| *step).filter(|step| *step != Step::FindUser);
+        let of_exec = EXEC.iter().map(|(step, _)| *step).filter(|step| ![Step::FindUser, Step::Listener].contains(step));
         assert_eq!(of_create.collect::<Vec<_>>(), of_exec.collect::<Vec<_>>());
     }
 

@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use super::mounts::{Entry, Root};
 use super::namespaces::Namespaces;
 use super::process::{self, Named};
-use super::{Facts, Options, Plan, unbuilt};
+use super::{Facts, Options, Plan};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::names::{self, Namespace};
@@ -172,7 +172,6 @@ pub fn build<'a>(
     options: &Options<'a>,
     arena: &Arena<'a>,
 ) -> Result<'a, &'a mut Plan<'a>> {
-    unbuilt::refuse(config, arena)?;
     let mut process = process::build(config, facts, options, arena)?;
     if overrides.process.is_none() {
         process.program = overrides.args.first().copied().unwrap_or_default();

@@ -15,7 +15,6 @@ pub mod process;
 pub mod rdt;
 pub mod scheduling;
 pub mod seccomp;
-mod unbuilt;
 
 use core::ffi::CStr;
 
@@ -107,9 +106,8 @@ pub struct Setting<'a> {
     pub value: &'a str,
 }
 
-/// Makes the plan. Errors: the first problem that [`check::check`] finds, or a field that this version does not honour yet.
+/// Makes the plan. Errors: what [`check::check`] would have said.
 pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a mut Plan<'a>> {
-    unbuilt::refuse(config, arena)?;
     let linux = &config.linux;
     let namespaces = namespaces::build(linux.as_ref(), facts, arena)?;
     let cgroup = cgroup::build(linux.as_ref(), facts, options, arena)?;

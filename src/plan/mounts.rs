@@ -442,7 +442,7 @@ mod tests {
         let (config, _) = crate::json::read::<Config<'_>>(text.as_bytes(), &arena).unwrap();
         let facts = Facts { bundle: "/bundle", cgroup_mount: Some("/sys/fs/cgroup"), ..Facts::default() };
         let namespaces = namespaces::build(config.linux.as_ref(), &facts, &arena).unwrap();
-        build(&config, &facts, &namespaces, None, &arena).unwrap().iter().map(|mount| format!("{mount:?}")).collect()
+        build(config, &facts, &namespaces, None, &arena).unwrap().iter().map(|mount| format!("{mount:?}")).collect()
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! The filter of system calls.
 
-use super::{Done, Stage};
-use crate::sys::{self, AsRawFd, Errno};
+use super::{Done, Stage, sync};
+use crate::sys::{self, AsRawFd, Errno, fs};
 
 /// Puts the filter on the process.
 ///
@@ -26,4 +26,16 @@ pub fn load(stage: &mut Stage<'_, '_>) -> Done {
         sys::set_capabilities(sets.effective, sets.permitted, sets.inheritable)?;
     }
     Ok(())
+}
+
+/// Where no report says that the process is ready: the same for the listener, and a wait until the parent has it, which execve would close.
+pub fn offer_listener(stage: &mut Stage<'_, '_>) -> Done {
+    if stage.listener.is_none() {
+        return Ok(());
+    }
+    sync::report_ready(stage)?;
+    match fs::read(stage.channel, &mut [0])? {
+        0 => Err(Errno::CANCELED.into()),
+        _ => Ok(()),
+    }
 }

@@ -287,6 +287,15 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     unsafe { raw::call(c::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, signal as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
+/// pidfd_getfd(2): a copy of another process's descriptor, closed by execve. Errors: EPERM without the rights of ptrace(2), EBADF, ENOSYS
+/// before Linux 5.6.
+pub fn take_descriptor(pidfd: BorrowedFd<'_>, number: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { raw::call(c::__NR_pidfd_getfd, [pidfd.as_raw_fd() as usize, number as usize, 0, 0, 0, 0]) }?;
+    // SAFETY: the kernel has just made it, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// kill(2) of one process with any signal number.
 pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
     // SAFETY: no pointer is passed.

@@ -16,7 +16,12 @@ struct Contender {
 impl Contender {
     fn run(&self) -> Outcome<u128> {
         let begun = Instant::now();
-        let ended = Command::new(&self.command[0]).args(&self.command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
+        let ended = Command::new(&self.command[0])
+            .args(&self.command[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output();
         let took = begun.elapsed().as_micros();
         let ended = ended.map_err(|why| format!("{}: {why}", self.command[0]))?;
         if ended.status.success() {

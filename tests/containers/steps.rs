@@ -25,7 +25,7 @@ pub const OCINIT_KEYS: [&str; 16] = [
 
 /// The verbs of steps, with the keys that go with each.
 #[rustfmt::skip]
-const VERBS: [(&str, &[&str], Verb); 16] = [
+const VERBS: [(&str, &[&str], Verb); 17] = [
     ("ocinit", &OCINIT_KEYS, Stage::call),
     ("sh", &["sh", "exit", "stdout", "stderr", "env"], Stage::shell),
     ("file", &["file", "text"], Stage::file),
@@ -35,6 +35,7 @@ const VERBS: [(&str, &[&str], Verb); 16] = [
     ("signal", &["signal", "to"], Stage::signal),
     ("take_orphans", &["take_orphans"], Stage::take_orphans),
     ("console", &["console"], Stage::console),
+    ("agent", &["agent"], Stage::agent),
     ("type", &["type", "on"], Stage::type_in),
     ("shows", &["shows", "on"], Stage::shows),
     ("was_sent", &["was_sent", "on"], Stage::was_sent),
@@ -249,6 +250,13 @@ impl Stage {
     }
 
     // ---- terminals
+
+    fn agent(&mut self, step: &Map<String, Value>) -> Outcome<()> {
+        let name = text(step, "agent").unwrap_or_default();
+        let agent = Screen::of_agent(&format!("{}/{name}.sock", self.words["DIR"]))?;
+        self.consoles.insert(name, agent);
+        Ok(())
+    }
 
     fn console(&mut self, step: &Map<String, Value>) -> Outcome<()> {
         let name = text(step, "console").unwrap_or_default();

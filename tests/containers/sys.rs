@@ -440,3 +440,16 @@ pub fn send_packet(path: &str, bytes: &[u8]) -> Outcome<()> {
     let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
     check("send", sent as i64).map(drop)
 }
+
+/// Waits for a call that a seccomp filter hands on, and lets it fail with `errno` (seccomp_unotify(2)). Fails when the filter has no process left.
+pub fn answer_notification(filter: &File, errno: c_int) -> Outcome<()> {
+    const RECEIVE: u64 = 0xc050_2100;
+    const SEND: u64 = 0xc018_2101;
+    let mut notification = [0u64; 10]; // struct seccomp_notif: its id first
+    // SAFETY: the struct has the size that the request names, is zero as it must be, and outlives the call.
+    let received = unsafe { libc::ioctl(filter.as_raw_fd(), RECEIVE as _, notification.as_mut_ptr()) };
+    check("SECCOMP_IOCTL_NOTIF_RECV", received.into())?;
+    let answer = [notification[0], 0, u64::from((-errno) as u32)]; // struct seccomp_notif_resp: id, value, error and flags
+    // SAFETY: the struct has the size that the request names and outlives the call.
+    check("SECCOMP_IOCTL_NOTIF_SEND", unsafe { libc::ioctl(filter.as_raw_fd(), SEND as _, answer.as_ptr()) }.into()).map(drop)
+}
