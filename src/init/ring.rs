@@ -169,7 +169,7 @@ mod tests {
     proptest! {
         /// However it is written, what is left is the end of what was written, whole lines of it.
         #[test]
-        fn the_newest_lines_are_left(pieces in prop::collection::vec("[a-z\n]{0,900}", 1..40)) {
+        fn the_newest_lines_are_left(pieces in prop::collection::vec("[a-z\n]{0,900}", 1..12)) {
             let (mut room, mut ends) = (vec![0; 2048], Ends::default());
             for piece in &pieces {
                 append(&mut room, &mut ends, piece.as_bytes(), 1);

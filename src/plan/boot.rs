@@ -176,8 +176,6 @@ pub struct Service<'a> {
     pub is_wanted: bool,
     /// Its health check.
     pub health: List<'a, &'a str>,
-    /// The file for what it writes, its size in bytes, and how many of them are kept.
-    pub log_file: Option<(&'a CStr, u32, u32)>,
 }
 
 /// The whole boot.
@@ -469,12 +467,6 @@ impl<'a> Work<'_, '_, 'a> {
             let is_ours = !matches!(task, Task::Bundle(_)); // a mount or a console
             let is_disabled = bundle.enabled == Some(false) || self.input.disabled.iter().any(|id| *id == bundle.id);
             let is_left_out = !is_ours && (line.leaves_out(bundle.id) || is_disabled);
-            let log_file = if bundle.log_file.is_empty() {
-                None
-            } else {
-                let bytes = words::size_or("log-file-size", bundle.log_file_size, 256 << 10).unwrap_or(256 << 10);
-                Some((c_str(bundle.log_file, self.arena)?, bytes, bundle.log_file_count.unwrap_or(2).clamp(1, 9)))
-            };
             made.push(
                 self.arena,
                 Service {
@@ -485,7 +477,6 @@ impl<'a> Work<'_, '_, 'a> {
                     hold_ms: draft.hold_ms,
                     is_wanted: !is_left_out,
                     health: bundle.health,
-                    log_file,
                 },
             )?;
         }

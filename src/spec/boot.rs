@@ -116,10 +116,6 @@ object! {
         "health-timeout" => health_timeout: &'a str,
         "health-retries" => health_retries: Option<u32>,
         "health-start-period" => health_start_period: &'a str,
-        /// A file that what it writes is appended to, besides the log in memory.
-        "log-file" => log_file: &'a str,
-        "log-file-size" => log_file_size: &'a str,
-        "log-file-count" => log_file_count: Option<u32>,
     }
 }
 
@@ -154,7 +150,6 @@ impl<'a> Bundle<'a> {
             "critical" => self.critical.is_some(),
             "limit" => self.limit.is_some(),
             "health-retries" => self.health_retries.is_some(),
-            "log-file-count" => self.log_file_count.is_some(),
             _ => false,
         };
         if is_said {

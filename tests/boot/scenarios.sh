@@ -218,8 +218,7 @@ scenario_first_program() {
     cat >"$image/check" <<'END'
 exec >/dev/ttyS1 2>&1
 stty raw
-until /init logs first | grep -q ">"; do sleep 0.2; done
-sleep 1
+sleep 4
 /init logs first | sed 's/.*> /first /'
 /init boot-chart | sed -n 's/^kernel \([0-9]*\) ms.*/began \1/p'
 /init poweroff
@@ -254,4 +253,161 @@ END
     echo "figure: from the start of PID 1 to the first bundle's program $((ours * 10)) ms; ocinit run in a machine as cold $((theirs * 10)) ms"
     is "the first program runs within 1.5 times of run" test $((ours * 2)) -le $((theirs * 3))
     is "both were measured" test "$ours" -gt 0 -a "$ours" -lt 999999 -a "$theirs" -gt 0 -a "$theirs" -lt 999999
+}
+
+# How long a step of the counted scenarios is: a sample in `make test`, all of it in `make soak`.
+count() { if [ -n "${SOAK:-}" ]; then echo "$2"; else echo "$1"; fi; }
+
+scenario_crashes() {
+    # A crash loop costs the others nothing and leaves nothing: descriptors, memory, cgroups and state are as before.
+    local crashes
+    crashes=$(count 60 1000)
+    new_image crashes
+    bundle containers/services/quiet '["/bin/busybox","sleep","100000"]'
+    bundle containers/services/loop "$(shell 'exit 1')" '{"org.ocinit.boot.delay":"1ms","org.ocinit.boot.delay-max":"1ms","org.ocinit.boot.limit":"0","org.ocinit.boot.enabled_":"x"}'
+    sed -i 's/,"org.ocinit.boot.enabled_":"x"//' "$image/containers/services/loop/config.json"
+    boot_json
+    sed "s/CRASHES/$crashes/" <<'END' | checks
+until test "$(field loop restarts)" -ge 10; do sleep 1; done
+fds=$(ls /proc/1/fd | wc -l)
+anon=$(sed -n "s/RssAnon:[^0-9]*\([0-9]*\).*/\1/p" /proc/1/status)
+pid=$(field quiet pid)
+until test "$(field loop restarts)" -ge CRASHES; do sleep 1; done
+/init service stop loop
+sleep 2
+echo "figure: $(field loop restarts) crashes"
+check "no descriptor is left" eval "test \$(ls /proc/1/fd | wc -l) -le $fds"
+check "no memory is left" eval "test \$(sed -n 's/RssAnon:[^0-9]*\([0-9]*\).*/\1/p' /proc/1/status) -le $((anon + 16))"
+check "no cgroup is left" eval '! test -e /sys/fs/cgroup/loop'
+check "no state is left" eval '! test -e /run/ocinit/loop'
+check "the others were not touched" eval "test $pid = $(field quiet pid)"
+END
+    archive
+    boot "$(count 240 2400)" "quiet" && powered_off=0 || powered_off=$?
+    count_report
+    grep -h '^figure' "$work/report" || true
+}
+
+scenario_many() {
+    # Two hundred bundles boot, in a time that is linear in their number.
+    local number half all
+    for number in $(count "20 40" "100 200"); do
+        new_image many
+        bundle containers/services/s1 '["/bin/busybox","sleep","100000"]'
+        for index in $(seq 2 "$number"); do
+            mkdir -p "$image/containers/services/s$index"
+            sed 's,"path": "rootfs","path": "/containers/services/s1/rootfs",' "$image/containers/services/s1/config.json" >"$image/containers/services/s$index/config.json"
+        done
+        boot_json
+        sed "s/NUMBER/$number/" <<'END' | checks
+sleep 3
+for try in $(seq 600); do test $(/init service list | grep -c " ready ") = $((NUMBER + 1)) && break; sleep 2; done
+check "NUMBER bundles are up" eval 'test $(/init service list | grep -c " ready ") = $((NUMBER + 1))'
+dmesg | sed -n 's/.*booted in \([0-9]*\) ms.*/settled \1/p'
+END
+        archive
+        MEMORY=1024 boot "$(count 240 1200)" "quiet" || true
+        count_report
+        half=${all:-0}
+        all=$(tr -d '\r' <"$work/report" | sed -n 's/^settled //p')
+        echo "figure: $number bundles are up after $all ms"
+    done
+    is "twice as many take at most three times as long" test "$half" -gt 0 -a "$all" -le $((half * 3))
+}
+
+# The machine's disk: /dev/nvme0n1 with one ext4 file system, which the kernel knows without a module.
+disk() {
+    need mkfs.ext4 e2fsprogs
+    rm -f "$work/disk"
+    truncate -s 64M "$work/disk"
+    mkfs.ext4 -q -F "$@" "$work/disk"
+}
+DISK=(-device nvme,serial=1,drive=disk -drive "if=none,id=disk,format=raw,file=")
+
+scenario_power_cuts() {
+    # The machine is killed at moments of a seeded sequence, while it boots, runs and shuts down: the next boot is good each time.
+    local seed=${SEED:-20261124} round rounds
+    rounds=$(count 4 50)
+    echo "power_cuts: the seed is $seed"
+    new_image power
+    bundle containers/services/counter "$(shell 'while :; do n=$(cat /data/n 2>/dev/null || echo 0); echo $((n+1)) >/data/n.new; sync; mv /data/n.new /data/n; sleep 0.1; done')"
+    sed -i 's,"mounts": \[,"mounts": [{"destination": "/data"\, "type": "bind"\, "source": "/data"\, "options": ["bind"]}\,,' "$image/containers/services/counter/config.json"
+    mkdir -p "$image/data"
+    echo x >"$image/data/.keep"
+    boot_json '"mounts":[{"source":"/dev/nvme0n1","target":"/data","type":"ext4","wait-for":"10s"}],"clock":"/data/clock","random-seed":"/data/seed","bundles":[{"id":"counter","after":["mount-data:exited"]}]'
+    checks <<'END'
+check "the data is mounted" eval 'mount | grep -q "/data type ext4"'
+check "the service answers" state counter ready
+n=$(cat /data/n 2>/dev/null || echo 0)
+check "and goes on" eval "test \$(cat /data/n) -gt $n"
+echo "counted to $(cat /data/n)"
+test -e /data/stop || { touch /data/stop; }
+END
+    archive
+    disk
+    RANDOM=$seed
+    for round in $(seq "$rounds"); do
+        local seconds=$((2 + RANDOM % 14)) tenth=$((RANDOM % 10))
+        boot "$seconds.$tenth" "quiet" "${DISK[@]:0:2}" "${DISK[2]}" "${DISK[3]}$work/disk" || true
+        boot 240 "quiet" "${DISK[@]:0:2}" "${DISK[2]}" "${DISK[3]}$work/disk" && powered_off=0 || powered_off=$?
+        if tr -d '\r' <"$work/report" | grep -q '^not ok' || [ "$powered_off" != 0 ]; then
+            wrong "power_cuts: after a cut at $seconds.$tenth s the next boot is good (round $round, status $powered_off)"
+            cat "$work/report" && tail -n 5 "$work/console"
+        else
+            is "after a cut at $seconds.$tenth s the next boot is good (round $round)" grep -q '^the end' "$work/report"
+        fi
+    done
+    is "the file system is in order" e2fsck -fn "$work/disk"
+}
+
+scenario_real_root() {
+    # From an initramfs that holds nothing but ocinit to the root file system on a disk; the boot goes on there.
+    local root
+    new_image root
+    bundle containers/services/web '["/bin/busybox","sleep","100000"]'
+    boot_json '"hostname":"board","sysctl":{"vm.swappiness":"7"}'
+    checks <<'END'
+check "the root is the disk" eval 'mount | grep -q "^/dev/nvme0n1 on / type ext4 (ro"'
+check "what was mounted came along" eval 'mount | grep -q "^proc on /proc " && mount | grep -q "on /dev type devtmpfs"'
+check "its bundles run" state web ready
+check "the host has its name" test "$(cat /proc/sys/kernel/hostname)" = board
+check "sysctl is written" test "$(cat /proc/sys/vm/swappiness)" = 7
+END
+    root=$image
+    mkdir -p "$root"/{proc,sys,dev,run,tmp,newroot} "$root/containers/services/web/rootfs"/{proc,dev,run}
+    disk -d "$root"
+    image=$work/bare
+    rm -rf "$image" && mkdir -p "$image" && cp "$ocinit" "$image/init"
+    archive
+    boot 120 "quiet root=/dev/nvme0n1 rootfstype=ext4 ro" "${DISK[@]:0:2}" "${DISK[2]}" "${DISK[3]}$work/disk" && powered_off=0 || powered_off=$?
+    count_report
+    is "it powers off by itself" test "$powered_off" = 0
+}
+
+scenario_watchdog() {
+    # The kernel's software watchdog: fed while the critical service lives, and no longer when it does not; then the machine resets.
+    local module
+    module=$(tests/boot/modules watchdog softdog)
+    new_image watchdog
+    mkdir -p "$image/modules"
+    for module in $module; do cp "$module" "$image/modules/"; done
+    bundle containers/services/vital "$(shell 'sleep 8; exit 1')" '{"org.ocinit.boot.critical":"true","org.ocinit.boot.delay":"100s","org.ocinit.boot.delay-max":"100s"}'
+    boot_json '"modules":["/modules/watchdog.ko","/modules/softdog.ko"],"watchdog":{"timeout":"4s"}'
+    sed -i 's/"shutdown-timeout"/"shutdown-timeout"/' "$image/etc/ocinit/boot.json"
+    checks <<'END'
+check "the watchdog is there" test -e /dev/watchdog
+dmesg | grep -i -E "ocinit|dog|module"
+check "it is fed while the service lives" state vital ready
+sleep 5
+echo "still here"
+sleep 100
+echo "nobody reset the machine"
+END
+    archive
+    # -no-reboot: a reset ends QEMU.
+    boot 90 "quiet" && ended=0 || ended=$?
+    is "it is fed longer than its time" grep -q '^still here' "$work/report"
+    is "the machine is reset when the critical service is down" test "$ended" = 0
+    is "and not switched off" eval '! grep -q "nobody reset" "$work/report"'
+    is "by the watchdog" grep -qi 'softdog\|Initiating system reboot' "$work/console"
 }

@@ -27,8 +27,6 @@ pub struct KernelLine<'a> {
     pub root_flags: &'a str,
     /// `rw` came after `ro`.
     pub is_writable: bool,
-    /// `quiet`.
-    pub is_quiet: bool,
 }
 
 impl<'a> KernelLine<'a> {
@@ -43,24 +41,26 @@ impl<'a> KernelLine<'a> {
         for word in words {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             let value = value.trim_matches('"');
-            match key {
-                "ocinit.boot" => said.boot = value,
-                "ocinit.only" => said.only = value,
-                "ocinit.skip" => said.skip = value,
-                "ocinit.log" => said.log = value,
-                "ocinit.debug" => said.debug = value != "0",
-                "ocinit.watchdog" => said.watchdog = value,
-                "ocinit.shell" => said.shell = Some(value),
-                "single" | "S" | "rescue" | "emergency" if !word.contains('=') => {
-                    (said.shell, said.is_rescue) = (said.shell.or(Some("")), true);
-                }
-                "root" => said.root = value,
-                "rootfstype" => said.root_type = value,
-                "rootflags" => said.root_flags = value,
-                "ro" => said.is_writable = false,
-                "rw" => said.is_writable = true,
-                "quiet" => said.is_quiet = true,
-                _ => {}
+            let texts = [
+                ("ocinit.boot", &mut said.boot),
+                ("ocinit.only", &mut said.only),
+                ("ocinit.skip", &mut said.skip),
+                ("ocinit.log", &mut said.log),
+                ("ocinit.watchdog", &mut said.watchdog),
+                ("root", &mut said.root),
+                ("rootfstype", &mut said.root_type),
+                ("rootflags", &mut said.root_flags),
+            ];
+            let is_rescue = ["single", "S", "rescue", "emergency"].contains(&word);
+            if let Some((_, place)) = texts.into_iter().find(|(name, _)| *name == key) {
+                *place = value;
+            } else if key == "ocinit.shell" || is_rescue {
+                said.shell = Some(if is_rescue { said.shell.unwrap_or("") } else { value });
+                said.is_rescue |= is_rescue;
+            } else if key == "ocinit.debug" {
+                said.debug = value != "0";
+            } else if word == "ro" || word == "rw" {
+                said.is_writable = word == "rw";
             }
         }
         said
@@ -82,7 +82,7 @@ mod tests {
         let line = "console=ttyS0 quiet ocinit.only=a,b ocinit.skip=b ocinit.debug ocinit.shell=/dev/ttyS1 root=/dev/vda ro x=\"a ocinit.log=off\"\n";
         let said = KernelLine::read(line);
         assert_eq!((said.only, said.skip, said.debug, said.shell), ("a,b", "b", true, Some("/dev/ttyS1")));
-        assert_eq!((said.root, said.is_writable, said.is_quiet, said.log, said.is_rescue), ("/dev/vda", false, true, "", false));
+        assert_eq!((said.root, said.is_writable, said.log, said.is_rescue), ("/dev/vda", false, "", false));
         assert!(!said.leaves_out("a") && said.leaves_out("b") && said.leaves_out("c"));
     }
 
