@@ -8,7 +8,7 @@ use super::state::{self, Directory, Record, Status};
 use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, List, sort};
 use crate::plan::is_valid_id;
-use crate::sys::{BorrowedFd, Errno, fs};
+use crate::sys::{AsFd, BorrowedFd, Errno, fs};
 
 /// What is told of one container.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +54,9 @@ pub fn all<'a>(
     sort(cells.len(), &|a, b| cells[a].get() < cells[b].get(), &|a, b| cells[a].swap(&cells[b]));
     let mut containers = List::default();
     for id in &*sorted {
-        let Some(directory) = Directory::of_list(&parent, id) else { continue };
-        match directory.read(arena) {
-            Ok(record) => containers.push(arena, Container { record, status: state::status(&record, &directory, procfs) })?,
-            Err(error) if error.is_said("container does not exist") => {}
+        match state::look(parent.as_fd(), id, procfs, arena) {
+            Ok(Some((record, status))) => containers.push(arena, Container { record, status })?,
+            Ok(None) => {} // it is being created, or gone again
             Err(error) => broken(id, &error),
         }
     }

@@ -173,11 +173,6 @@ impl Directory {
         Ok(Directory { fd, parent, name, shared_root: None })
     }
 
-    /// The same from an open `--root`, for lists: `None` if it is gone again.
-    pub fn of_list(parent: &OwnedFd, id: &str) -> Option<Directory> {
-        Directory::open_in(parent, id, |errno| Error::errno("", "", errno)).ok()
-    }
-
     /// Waits until nobody else changes this container. The lock goes with the descriptor.
     pub fn lock<'a>(&self) -> Result<'a, ()> {
         fs::flock(&self.fd, fs::FlockOperation::LockExclusive).doing("lock the state directory", "")
@@ -289,20 +284,7 @@ impl Directory {
     }
 
     fn read_from<'a>(&self, name: &'static CStr, arena: &Arena<'a>) -> Result<'a, Option<Record<'a>>> {
-        let file = match fs::openat(&self.fd, name, fs::OFlags::RDONLY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(None),
-            file => file.doing_at("open", name)?,
-        };
-        let size = fs::fstat(&file).doing_at("stat", name)?.st_size;
-        let text = arena.slice(usize::try_from(size).unwrap_or(0), |_| 0)?;
-        let len = fs::read(&file, &mut *text).doing_at("read", name)?;
-        let written = json::read::<Record<'a>>(&text[..len], arena);
-        let (written, _) = written
-            .map_err(|error| arena.format(format_args!("{error}")).map_or_else(Error::from, |why| Error::text("state.json", "", why)))?;
-        if written.version == 0 || written.version > VERSION {
-            return Err(Error::text("state.json", "", "it was written by another version or another runtime"));
-        }
-        Ok(Some(*written))
+        read_record(self.fd.as_fd(), name, arena)
     }
 
     /// Removes the directory and what is in it.
@@ -375,23 +357,65 @@ pub fn is_alive(record: &Record<'_>, procfs: BorrowedFd<'_>) -> bool {
 
 /// Looks where a container is in its life.
 pub fn status(record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>) -> Status {
+    status_with(record, procfs, &|| directory.has_fifo())
+}
+
+fn status_with(record: &Record<'_>, procfs: BorrowedFd<'_>, has_fifo: &dyn Fn() -> bool) -> Status {
     if !is_alive(record, procfs) {
         return Status::Stopped;
     }
     if is_paused(record) {
         return Status::Paused;
     }
-    if directory.has_fifo() { Status::Created } else { Status::Running }
+    if has_fifo() { Status::Created } else { Status::Running }
+}
+
+/// What is told of the container `id` below an open `--root`, in as few system calls as can be. `None`: there is none.
+pub fn look<'a>(parent: BorrowedFd<'_>, id: &str, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<(Record<'a>, Status)>> {
+    let mut path = PathBuffer::new();
+    path.set(&[id.as_bytes(), b"/", STATE.to_bytes()]);
+    let Some(record) = read_record(parent, path.as_c_str(), arena)? else { return Ok(None) };
+    path.set(&[id.as_bytes(), b"/", FIFO.to_bytes()]);
+    let has_fifo = || fs::accessat(parent, path.as_c_str(), fs::Access::EXISTS, fs::AtFlags::empty()).is_ok();
+    Ok(Some((record, status_with(&record, procfs, &has_fifo))))
+}
+
+/// Most records are smaller; a larger one is asked for its size.
+const RECORD_BYTES: usize = 2048;
+
+fn read_record<'a>(directory: BorrowedFd<'_>, name: &CStr, arena: &Arena<'a>) -> Result<'a, Option<Record<'a>>> {
+    let failed = |errno| Error::errno("read", "state.json", errno);
+    let file = match fs::openat(directory, name, fs::OFlags::RDONLY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC, fs::Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let mut head = [0; RECORD_BYTES];
+    let mut len = fs::read(&file, &mut head).map_err(failed)?;
+    let mut text = &mut head[..];
+    if len == RECORD_BYTES {
+        let size = usize::try_from(fs::fstat(&file).map_err(failed)?.st_size).unwrap_or(0);
+        text = arena.slice(size, |_| 0)?;
+        len = fs::pread(&file, &mut *text, 0).map_err(failed)?;
+    }
+    let text = arena.bytes(&text[..len])?;
+    let written = json::read::<Record<'a>>(text, arena);
+    let (written, _) = written
+        .map_err(|error| arena.format(format_args!("{error}")).map_or_else(Error::from, |why| Error::text("state.json", "", why)))?;
+    if written.version == 0 || written.version > VERSION {
+        return Err(Error::text("state.json", "", "it was written by another version or another runtime"));
+    }
+    Ok(Some(*written))
 }
 
 /// Whether the container's cgroup is frozen.
 pub fn is_paused(record: &Record<'_>) -> bool {
-    open_cgroup_if_any(record).is_ok_and(|cgroup| cgroup.is_some_and(|cgroup| cgroup::is_frozen(cgroup.as_fd())))
+    let mut path = PathBuffer::new();
+    !record.cgroup.is_empty() && path.set(&[record.cgroup.as_bytes(), b"/cgroup.events"]) && cgroup::says_frozen(path.as_c_str())
 }
 
 /// The container's cgroup; `None` if it was made without one. Errors: ENOENT when it is gone.
 pub fn open_cgroup_if_any(record: &Record<'_>) -> core::result::Result<Option<OwnedFd>, Errno> {
-    let mut path = crate::mem::PathBuffer::new();
+    let mut path = PathBuffer::new();
     if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
         return Ok(None);
     }

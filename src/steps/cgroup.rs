@@ -9,7 +9,7 @@ mod make;
 mod members;
 
 pub use end::{kill_all, remove, remove_levels};
-pub use events::{Freezer, freeze, is_frozen};
+pub use events::{Freezer, freeze, is_frozen, says_frozen};
 pub use limits::{apply, guard_devices, guard_devices_anew};
 pub use make::{Missing, make, why_missing};
 pub use members::each_pid;

@@ -31,8 +31,17 @@ pub enum Freezer {
 
 /// Whether all of its processes are frozen.
 pub fn is_frozen(cgroup: BorrowedFd<'_>) -> bool {
+    is_frozen_in(cgroup, c"cgroup.events")
+}
+
+/// The same by the path of its cgroup.events.
+pub fn says_frozen(events: &CStr) -> bool {
+    is_frozen_in(fs::CWD, events)
+}
+
+fn is_frozen_in(directory: BorrowedFd<'_>, events: &CStr) -> bool {
     let mut buffer = [0; 256];
-    read_file(cgroup, c"cgroup.events", &mut buffer).is_ok_and(|events| has_line(events, b"frozen 1"))
+    read_file(directory, events, &mut buffer).is_ok_and(|events| has_line(events, b"frozen 1"))
 }
 
 /// Waits until no process is in it or below.
