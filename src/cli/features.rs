@@ -13,7 +13,7 @@ use crate::names::{self, CAPABILITIES, MountOption, NAMESPACES};
 const HOOKS: &[&str] = &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// The cgroup hierarchies and managers, and the controller that was last to come.
-const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", false), ("systemdUser", false), ("rdma", false)];
+const CGROUP: &[(&str, bool)] = &[("v1", false), ("v2", true), ("systemd", true), ("systemdUser", false), ("rdma", true)];
 const APPARMOR: bool = true;
 const SELINUX: bool = true;
 const INTEL_RDT: bool = true;
@@ -156,9 +156,9 @@ mod tests {
         let expected = format!(
             r#"            "v1": false,
             "v2": true,
-            "systemd": false,
+            "systemd": true,
             "systemdUser": false,
-            "rdma": false
+            "rdma": true
         }},
         "apparmor": {{
             "enabled": true

@@ -19,6 +19,7 @@ use crate::error::{Doing, Error, Result};
 use crate::init::{self, Began, control, early};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List};
+use crate::plan::cgroup::Manager;
 use crate::plan::exec::Overrides;
 use crate::plan::{self, Options};
 use crate::sys::{self, Arguments, AsFd, Errno, fs, task};
@@ -185,11 +186,6 @@ fn state_root<'a>(arguments: Arguments, global: &Global<'a>, is_rootless: bool, 
 
 impl<'a> Context<'a> {
     fn dispatch(&self, command: &Command<'a>) -> Result<'a, i32> {
-        match self.global.cgroup_manager {
-            CgroupManager::Cgroupfs => {}
-            CgroupManager::Systemd => return Err(Error::said("--systemd-cgroup: cgroups made by systemd are not built yet")),
-            CgroupManager::Disabled => return Err(Error::said("--cgroup-manager: containers without a cgroup are not built yet")),
-        }
         match command {
             Command::Create(create) => self.create(create),
             Command::Run(run) => self.run(run),
@@ -234,6 +230,17 @@ impl<'a> Context<'a> {
         }
     }
 
+    fn cgroup_manager(&self) -> Result<'a, Manager<'a>> {
+        Ok(match (self.global.cgroup_manager, self.arguments.variable("XDG_RUNTIME_DIR")) {
+            (CgroupManager::Cgroupfs, _) => Manager::Cgroupfs,
+            (CgroupManager::Disabled, _) => Manager::Disabled,
+            (CgroupManager::Systemd, Some(runtime)) if self.is_rootless => {
+                Manager::Systemd { socket: self.arena.c_str(&[runtime.to_bytes(), b"/systemd/private"])? }
+            }
+            (CgroupManager::Systemd, _) => Manager::Systemd { socket: c"/run/systemd/private" },
+        })
+    }
+
     fn valid(&self, id: &'a str) -> Result<'a, &'a str> {
         if plan::is_valid_id(id) { Ok(id) } else { Err(Error::said("invalid container ID format")) }
     }
@@ -246,6 +253,7 @@ impl<'a> Context<'a> {
             listen_fds: listen_fds(self.arguments),
             preserve_fds: create.preserve_fds,
             is_rootless: self.is_rootless,
+            cgroup_manager: self.cgroup_manager()?,
         };
         Ok(create::Request {
             root: self.root,

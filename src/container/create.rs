@@ -10,6 +10,7 @@ use super::bundle::{self, Bundle};
 use super::child::{self, Message};
 use super::errands::Errand;
 use super::foreground;
+use super::group::{Group, Home};
 use super::hooks::{self, Inherited, Moment};
 use super::notify::Proxy;
 use super::start;
@@ -19,10 +20,10 @@ use super::{facts, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, List};
+use crate::plan::cgroup::Manager;
 use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
 use crate::spec;
-use crate::steps::cgroup::Trouble;
 use crate::steps::{Stage, cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
@@ -91,8 +92,8 @@ pub struct Created {
     pub master: Option<OwnedFd>,
     /// Its state directory, locked.
     pub directory: Directory,
-    /// The cgroup's absolute path.
-    pub cgroup: Option<&'static CStr>,
+    /// Its cgroup.
+    pub cgroup: Option<Home>,
     /// For what the container says of itself.
     notify: Option<Proxy>,
     /// For errors of the start.
@@ -111,20 +112,8 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let console_socket = child::connect(request.console_socket, "connect to the console socket")?;
     let pidfd_socket = child::connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;
-    let mut work = Work {
-        procfs,
-        bundle,
-        plan,
-        directory,
-        console_socket,
-        pidfd_socket,
-        cgroup: None,
-        cgroup_path: None,
-        made_levels: 0,
-        child: None,
-        gone_devices: None,
-        notify: None,
-    };
+    let mut work =
+        Work { procfs, bundle, plan, directory, console_socket, pidfd_socket, group: None, child: None, gone_devices: None, notify: None };
     match work.carry_out(request) {
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
         Err(error) => {
@@ -165,8 +154,17 @@ fn make_plan<'a>(
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
             own_cgroup: facts::own_cgroup(procfs, memory)?,
         };
-        let options = Options { id, ..request.options };
+        let cgroup_manager = match request.options.cgroup_manager {
+            Manager::Cgroupfs => Manager::Cgroupfs,
+            Manager::Disabled => Manager::Disabled,
+            Manager::Systemd { socket } => Manager::Systemd { socket: memory.c_str(&[socket.to_bytes()])? },
+        };
+        let Options { id: _, no_pivot, no_new_keyring, listen_fds, preserve_fds, is_rootless, cgroup_manager: _ } = request.options;
+        let options = Options { id, no_pivot, no_new_keyring, listen_fds, preserve_fds, is_rootless, cgroup_manager };
         let plan = plan::build(bundle.config, &facts, &options, memory)?;
+        if cgroup_manager == Manager::Disabled {
+            request.log.warning(format_args!("--cgroup-manager=disabled: no device rules guard the container, and nothing is limited"));
+        }
         seccomp::tell(bundle.config, plan, request.log);
         Ok(plan)
     });
@@ -236,10 +234,7 @@ struct Work {
     directory: Directory,
     console_socket: Option<OwnedFd>,
     pidfd_socket: Option<OwnedFd>,
-    cgroup: Option<OwnedFd>,
-    cgroup_path: Option<&'static CStr>,
-    /// How many levels of the cgroup's path are ours to remove again.
-    made_levels: usize,
+    group: Option<Group>,
     child: Option<(task::Pid, Option<OwnedFd>)>,
     gone_devices: Option<net_devices::Gone>,
     notify: Option<Proxy>,
@@ -247,7 +242,7 @@ struct Work {
 
 impl Work {
     fn carry_out(&mut self, request: &Request<'_, '_>) -> Result<'static, (OwnedFd, Option<OwnedFd>)> {
-        self.note_cgroup_path()?;
+        self.note_cgroup()?;
         if !self.plan.namespaces.has_own(CLONE_NEWNS) {
             self.directory.shared_root = SharedRoot::look(self.plan.root.path);
         }
@@ -255,8 +250,8 @@ impl Work {
         self.open_notify(request)?;
         self.make_cgroup()?;
         // A limit of one process would leave no place for the one in between.
-        let is_staged = self.plan.namespaces.needs_stage();
-        if !is_staged {
+        let is_configured = !self.plan.namespaces.needs_stage() && self.group.as_ref().is_some_and(Group::is_ready);
+        if is_configured {
             self.configure_cgroup()?;
         }
         let (ours, theirs) = sys::pair().doing("socketpair", "")?;
@@ -265,7 +260,7 @@ impl Work {
             Gate::Channel => None,
         };
         self.start_child(request, &ours, theirs, gate)?;
-        if is_staged {
+        if !is_configured {
             self.configure_cgroup()?;
         }
         if let (Some(rdt), Some((pid, _))) = (&self.plan.rdt, &self.child) {
@@ -293,16 +288,17 @@ impl Work {
         self.directory.make_notify()
     }
 
-    fn note_cgroup_path(&mut self) -> Result<'static, ()> {
+    fn note_cgroup(&mut self) -> Result<'static, ()> {
         if let Some(cgroup) = &self.plan.cgroup {
-            self.cgroup_path = Some(self.bundle.arena.c_str(&[cgroup.mount.to_bytes(), cgroup.path.as_bytes()])?);
+            self.group = Some(Group::planned(cgroup, &self.bundle.arena)?);
         }
         Ok(())
     }
 
     fn record(&self, process: Option<(u32, u64)>) -> Result<'static, Record<'static>> {
         let root = self.plan.root.path.to_str().unwrap_or_default();
-        let cgroup = self.cgroup_path.and_then(|path| path.to_str().ok()).unwrap_or_default();
+        let home = self.group.as_ref().map(|group| group.home);
+        let text = |path: Option<&'static CStr>| path.and_then(|path| path.to_str().ok()).unwrap_or_default();
         let (pid, start_time) = process.unwrap_or((0, 0));
         let created = state::timestamp(facts::now(), &self.bundle.arena)?;
         Ok(Record {
@@ -312,7 +308,8 @@ impl Work {
             start_time,
             bundle: self.bundle.path,
             rootfs: root,
-            cgroup,
+            cgroup: text(home.map(|home| home.path)),
+            systemd: text(home.and_then(|home| home.systemd)),
             created,
             uid: task::geteuid().as_raw(),
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
@@ -333,36 +330,26 @@ impl Work {
     }
 
     fn make_cgroup(&mut self) -> Result<'static, ()> {
-        let Some(planned) = &self.plan.cgroup else { return Ok(()) };
-        let mut made_levels = 0;
-        let made = cgroup::make(planned.mount, planned.path, &mut made_levels);
-        self.made_levels = made_levels;
-        let made = match made {
-            Err(Trouble::Directory(errno)) if planned.is_optional && trouble::is_denied(errno) => {
-                self.cgroup_path = None;
-                return Ok(());
-            }
-            made => made.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))?,
-        };
-        self.made_levels = made_levels.max(1); // it was empty, and from here on it is ours to remove
-        self.cgroup = Some(made);
-        Ok(())
+        let (Some(planned), Some(mut group)) = (&self.plan.cgroup, self.group.take()) else { return Ok(()) };
+        let made = group.make(planned, &self.bundle.arena);
+        if made != Ok(false) {
+            self.group = Some(group);
+        }
+        made.map(|_| ())
     }
 
-    fn configure_cgroup(&self) -> Result<'static, ()> {
-        let (Some(planned), Some(made)) = (&self.plan.cgroup, &self.cgroup) else { return Ok(()) };
-        let applied = cgroup::apply(made.as_fd(), planned.limits.iter());
-        let configured = applied.and_then(|()| match cgroup::guard_devices(made.as_fd(), planned.device_program) {
-            // Without rights over the host's devices there is nothing to guard: the kernel lets no user namespace make a node.
-            Err(Trouble::Devices(errno)) if planned.is_rootless && trouble::is_denied(errno) => Ok(()),
-            guarded => guarded,
-        });
-        configured.map_err(|trouble| trouble::words(trouble, planned, &self.bundle.arena))
+    fn configure_cgroup(&mut self) -> Result<'static, ()> {
+        let (Some(planned), Some(group)) = (&self.plan.cgroup, &mut self.group) else { return Ok(()) };
+        group.configure(planned, &self.bundle.arena)
+    }
+
+    fn cgroup(&self) -> Option<&OwnedFd> {
+        self.group.as_ref()?.fd()
     }
 
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
-        let made = start::make_child(self.plan, self.cgroup.as_ref());
+        let made = start::make_child(self.plan, self.cgroup());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
                 start_gate: gate.as_ref().map_or(theirs.as_fd(), AsFd::as_fd),
@@ -371,13 +358,13 @@ impl Work {
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
             self.directory.leave();
-            for fd in [Some(ours), self.cgroup.as_ref(), self.pidfd_socket.as_ref()].into_iter().flatten() {
+            for fd in [Some(ours), self.group.as_ref().and_then(Group::fd), self.pidfd_socket.as_ref()].into_iter().flatten() {
                 sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
             }
             start::run_child(stage, how);
         }
-        let (clone, how) = match (made, self.cgroup_path) {
-            (Err(Errno::OPNOTSUPP), Some(path)) => return Err(trouble::not_let_in(path, &self.bundle.arena)?),
+        let (clone, how) = match (made, &self.group) {
+            (Err(Errno::OPNOTSUPP), Some(group)) => return Err(trouble::not_let_in(group.home.path, &self.bundle.arena)?),
             (Err(errno @ (Errno::PERM | Errno::NOSPC | Errno::USERS)), _) if self.plan.namespaces.makes(CLONE_NEWUSER) => {
                 return Err(Error::errno(
                     "user namespaces are not allowed here (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)",
@@ -391,7 +378,7 @@ impl Work {
         self.child = Some((pid, pidfd));
         drop((theirs, gate));
         if how.by_fork {
-            child::move_to_cgroup(pid, self.cgroup.as_ref(), ours)?;
+            child::move_to_cgroup(pid, self.cgroup(), ours)?;
         }
         if how.is_staged {
             return self.await_first_process(ours, request);
@@ -490,7 +477,7 @@ impl Work {
 
     /// Why the child ended without a word.
     fn died(&self) -> Error<'static> {
-        Error::said(super::events::why_gone(self.cgroup.as_ref().map(AsFd::as_fd)))
+        Error::said(super::events::why_gone(self.cgroup().map(AsFd::as_fd)))
     }
 
     fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
@@ -501,7 +488,7 @@ impl Work {
             channel,
             master,
             directory: self.directory,
-            cgroup: self.cgroup_path,
+            cgroup: self.group.map(|group| group.home),
             notify: self.notify,
             plan: self.plan,
             bundle: self.bundle,
@@ -516,10 +503,8 @@ impl Work {
         if let Some((pid, pidfd)) = &self.child {
             child::end(*pid, pidfd.as_ref());
         }
-        if let (Some(path), 1..) = (self.cgroup_path, self.made_levels) {
-            drop(self.cgroup);
-            let _ = cgroup::remove(path, super::delete::CGROUP_TIMEOUT_MS);
-            cgroup::remove_levels(path, self.made_levels - 1);
+        if let Some(group) = self.group {
+            group.undo(&self.bundle.arena);
         }
         let _ = rdt::remove_of_plan(self.plan.rdt);
         let _ = self.directory.remove();
@@ -538,7 +523,9 @@ impl Created {
             },
             Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, self.plan, &self.bundle.arena), arena),
             Ok(_) => Error::said("the container's first process sent what nobody asked for"),
-            Err(_) => Error::said(super::events::why_gone(self.cgroup.and_then(|path| cgroup::open(path).ok()).as_ref().map(AsFd::as_fd))),
+            Err(_) => {
+                Error::said(super::events::why_gone(self.cgroup.and_then(|home| cgroup::open(home.path).ok()).as_ref().map(AsFd::as_fd)))
+            }
         };
         self.undo(request);
         Err(error)
@@ -558,8 +545,8 @@ impl Created {
     /// Takes everything back.
     pub fn undo(self, request: &Request<'_, '_>) {
         child::end(self.pid, self.pidfd.as_ref());
-        if let Some(cgroup) = self.cgroup {
-            let _ = cgroup::remove(cgroup, super::delete::CGROUP_TIMEOUT_MS);
+        if let Some(home) = self.cgroup {
+            let _ = home.remove(&self.bundle.arena);
         }
         let _ = rdt::remove_of_plan(self.plan.rdt);
         let _ = self.directory.remove();

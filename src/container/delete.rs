@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::hooks::{self, Inherited};
 use super::signal;
 use super::state::{self, Directory, Record, SharedRoot, Status};
-use super::{bundle, facts, rdt};
+use super::{bundle, facts, rdt, systemd};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
@@ -47,7 +47,7 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
     }
     // Read before it is removed, run when everything is gone.
     let bundle = if record.hooks & hooks::POSTSTOP != 0 { bundle::kept(&directory, record.bundle, arena).map(Some) } else { Ok(None) };
-    destroy(&record, &mut directory, procfs.as_fd())?;
+    destroy(&record, &mut directory, procfs.as_fd(), arena)?;
     match bundle {
         Ok(Some(bundle)) => hooks::poststop(&bundle, record.id, inherited, log),
         Ok(None) => {}
@@ -57,11 +57,11 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
 }
 
 /// Ends what still runs, then removes the cgroup and the state directory.
-pub fn destroy<'a>(record: &Record<'a>, directory: &mut Directory, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
+pub fn destroy<'a>(record: &Record<'a>, directory: &mut Directory, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
     if let Some(process) = state::open_process(record, procfs) {
         end(record, &process, procfs)?;
     }
-    remove_cgroup(record, directory)?;
+    remove_cgroup(record, directory, arena)?;
     directory.shared_root = SharedRoot::of(record.rootfs, record.root_mount);
     rdt::remove(record)?;
     match directory.remove() {
@@ -83,7 +83,7 @@ pub fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd
     if signal::await_end(record, process, procfs, CGROUP_TIMEOUT_MS) { Ok(()) } else { Err(Error::said("container init still running")) }
 }
 
-fn remove_cgroup<'a>(record: &Record<'a>, directory: &Directory) -> Result<'a, ()> {
+fn remove_cgroup<'a>(record: &Record<'a>, directory: &Directory, arena: &Arena<'a>) -> Result<'a, ()> {
     let mut path = PathBuffer::new();
     if record.cgroup.is_empty() || !path.set(&[record.cgroup.as_bytes()]) {
         return Ok(());
@@ -92,9 +92,18 @@ fn remove_cgroup<'a>(record: &Record<'a>, directory: &Directory) -> Result<'a, (
         // Killed before it was sure that nobody else is in there: the FIFO is made after that, and before the child. The child of a
         // `run`, which has no FIFO, dies with its runtime; then the cgroup is empty and goes.
         let _ = cgroup::remove(path.as_c_str(), DYING_CHILD_MS);
-        return Ok(());
+        return stop_unit(record, arena);
     }
-    empty_cgroup(path.as_c_str()).doing("remove the cgroup", record.cgroup)
+    empty_cgroup(path.as_c_str()).doing("remove the cgroup", record.cgroup)?;
+    stop_unit(record, arena)
+}
+
+fn stop_unit<'a>(record: &Record<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
+    if !record.systemd.is_empty() {
+        let unit = record.cgroup.rsplit('/').next().unwrap_or_default();
+        systemd::stop(unit, arena.c_str(&[record.systemd.as_bytes()])?, arena);
+    }
+    Ok(())
 }
 
 /// Kills what is left in a cgroup, and removes it. An empty one takes one system call.

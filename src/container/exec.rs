@@ -17,6 +17,7 @@ use super::{bundle, facts, rdt, seccomp, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::Arena;
+use crate::plan::cgroup::Manager;
 use crate::plan::exec::Overrides;
 use crate::plan::{self, Facts, Options, Plan};
 use crate::spec::Config;
@@ -227,6 +228,7 @@ fn make_plan<'a>(
         listen_fds: 0,
         preserve_fds: request.preserve_fds,
         is_rootless: false,
+        cgroup_manager: Manager::default(),
     };
     plan::exec::build(config, overrides, &facts, &options, arena)
 }

@@ -1,13 +1,12 @@
 //! A container whose program runs, in the hands of whoever started it.
 
-use core::ffi::CStr;
-
 use super::bundle::Bundle;
 use super::create::Request;
 use super::foreground::Running;
+use super::group::Home;
 use super::notify::Proxy;
 use super::state::Directory;
-use super::{delete, hooks, rdt};
+use super::{hooks, rdt};
 use crate::error::{Doing, Result};
 use crate::mem::Arena;
 use crate::plan::rdt::Rdt;
@@ -23,8 +22,8 @@ pub struct Started {
     pub master: Option<OwnedFd>,
     /// Its state directory, locked.
     pub directory: Directory,
-    /// The cgroup's absolute path.
-    pub cgroup: Option<&'static CStr>,
+    /// Its cgroup.
+    pub cgroup: Option<Home>,
     /// For what the container says of itself.
     pub notify: Option<Proxy>,
     /// Its id.
@@ -43,7 +42,7 @@ impl Started {
             pidfd: self.pidfd.as_ref().map(AsFd::as_fd),
             master: self.master.as_ref().map(AsFd::as_fd),
             notify: self.notify.as_ref(),
-            cgroup: self.cgroup,
+            cgroup: self.cgroup.map(|home| home.path),
         }
     }
 
@@ -58,9 +57,8 @@ impl Started {
     /// Removes what is left of a container that has ended.
     pub fn clean_up<'a>(self, request: &Request<'_, '_>, arena: &Arena<'a>) -> Result<'a, ()> {
         self.directory.lock()?;
-        if let Some(cgroup) = self.cgroup {
-            let shown = arena.format(format_args!("{}", cgroup.to_str().unwrap_or_default()))?;
-            delete::empty_cgroup(cgroup).doing("remove the cgroup", shown)?;
+        if let Some(home) = self.cgroup {
+            home.remove(arena)?;
         }
         rdt::remove_of_plan(self.rdt)?;
         match self.directory.remove() {

@@ -35,11 +35,25 @@ struct Json<'r, 'a>(&'r Record<'a>);
 impl fmt::Display for Json<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Record {
-            version, id, pid, start_time, bundle, rootfs, cgroup, created, uid, shares_pids, root_mount, hooks, annotations, ..
+            version,
+            id,
+            pid,
+            start_time,
+            bundle,
+            rootfs,
+            cgroup,
+            created,
+            uid,
+            shares_pids,
+            systemd,
+            root_mount,
+            hooks,
+            annotations,
+            ..
         } = self.0;
         let Record { keeps_keyring, resctrl, resctrl_is_own, resctrl_monitor, .. } = self.0;
         write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
-        for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("created", created)] {
+        for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("systemd", systemd), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
         }
         if !resctrl.is_empty() {

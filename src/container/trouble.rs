@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use crate::error::{Error, Reason, Result};
 use crate::mem::Arena;
-use crate::plan::cgroup::{Cgroup, Limit, Rule};
+use crate::plan::cgroup::{Limit, Rule};
 use crate::steps::cgroup::{self, Missing, Trouble};
 use crate::sys::{AsFd, Errno};
 
@@ -13,23 +13,19 @@ pub fn is_denied(errno: Errno) -> bool {
     matches!(errno, Errno::ACCESS | Errno::PERM | Errno::ROFS)
 }
 
-/// What went wrong with this cgroup.
-pub fn words<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) -> Error<'a> {
-    sentence(trouble, cgroup, arena).unwrap_or_else(|full| full)
+/// What went wrong with the cgroup at `path` below `mount`.
+pub fn words<'a>(trouble: Trouble<'a>, mount: &'a CStr, path: &'a str, arena: &Arena<'a>) -> Error<'a> {
+    sentence(trouble, mount, path, arena).unwrap_or_else(|full| full)
 }
 
 fn text(name: &CStr) -> &str {
     name.to_str().unwrap_or_default()
 }
 
-fn sentence<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
-    let path = arena.format(format_args!("{}{}", text(cgroup.mount), cgroup.path))?;
+fn sentence<'a>(trouble: Trouble<'a>, mount: &'a CStr, below: &'a str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let path = arena.format(format_args!("{}{below}", text(mount)))?;
     Ok(match trouble {
         Trouble::Directory(Errno::OPNOTSUPP) => Error::text("make the cgroup", path, odd_type(path, arena)?),
-        Trouble::Directory(errno) if cgroup.is_rootless && is_denied(errno) => {
-            let doing = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"; // runc's words
-            Error::errno(doing, path, errno)
-        }
         Trouble::Directory(Errno::ROFS) => {
             Error::text("make the cgroup", path, "read-only file system: mount it read-write, or use --cgroup-manager=disabled")
         }
@@ -46,7 +42,7 @@ fn sentence<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) ->
             let (name, value) = (text(limit.setting.file), limit.setting.value);
             Error::said(arena.format(format_args!("rejecting {name} limit {value} <= usage {usage}"))?)
         }
-        Trouble::Limit(limit, Errno::NOENT) => missing(&limit, cgroup, path, arena)?,
+        Trouble::Limit(limit, Errno::NOENT) => missing(&limit, mount, below, arena)?,
         Trouble::Limit(limit, errno) => {
             let file = text(limit.setting.file);
             let what = match limit.rule {
@@ -58,7 +54,8 @@ fn sentence<'a>(trouble: Trouble<'a>, cgroup: &Cgroup<'a>, arena: &Arena<'a>) ->
     })
 }
 
-fn missing<'a>(limit: &Limit<'a>, cgroup: &Cgroup<'a>, path: &'a str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+fn missing<'a>(limit: &Limit<'a>, mount: &'a CStr, below: &'a str, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    let path = arena.format(format_args!("{}{below}", text(mount)))?;
     let file = text(limit.setting.file);
     let controller = file.split('.').next().unwrap_or_default();
     let what = match limit.rule {
@@ -67,12 +64,12 @@ fn missing<'a>(limit: &Limit<'a>, cgroup: &Cgroup<'a>, path: &'a str, arena: &Ar
         }
         _ => arena.format(format_args!("cgroup {path}: {file}"))?,
     };
-    let why = match cgroup::why_missing(cgroup.mount, cgroup.path, limit.setting.file) {
+    let why = match cgroup::why_missing(mount, below, limit.setting.file) {
         Missing::File => "no such file",
         Missing::Kernel => "the kernel has no such controller for cgroup v2: it is not built in, or cgroup v1 has it",
         Missing::Refused(level, errno) => {
             let hint = if errno == Errno::BUSY { " (processes live there: move them into a cgroup below it)" } else { "" };
-            let mount = text(cgroup.mount);
+            let mount = text(mount);
             arena.format(format_args!("write \"+{controller}\" to {mount}{level}/cgroup.subtree_control: {}{hint}", Reason(errno)))?
         }
     };

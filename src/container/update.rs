@@ -3,12 +3,12 @@
 use core::ffi::CStr;
 
 use super::state::{self, Directory, Status};
-use super::{facts, trouble};
+use super::{facts, systemd, trouble};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::log::Log;
 use crate::mem::{Arena, List};
-use crate::plan::cgroup::{Cgroup, Current, Rule, Update, undoing, update as plan_update};
+use crate::plan::cgroup::{self as plan_cgroup, Current, Rule, Update, undoing, update as plan_update};
 use crate::plan::{Setting, check};
 use crate::spec::{self, Resources};
 use crate::steps::cgroup::{self, Trouble};
@@ -29,19 +29,27 @@ pub fn update<'a>(root: &'a CStr, id: &'a str, resources: &Resources<'a>, log: &
     let planned = plan_update(resources, &current, arena)?;
     let before = before(opened.as_fd(), &planned, arena)?;
     let changed = change(opened.as_fd(), &planned);
-    let Err(trouble) = changed else { return Ok(()) };
+    let Err(trouble) = changed else {
+        let told = tell_systemd(&record, resources, arena);
+        if told.is_err() {
+            before.iter().for_each(|setting| put_back(opened.as_fd(), setting));
+        }
+        return told;
+    };
     before.iter().for_each(|setting| put_back(opened.as_fd(), setting));
     let mount = facts::cgroup_mount(procfs.as_fd(), arena)?.unwrap_or_default();
     let path = record.cgroup.strip_prefix(mount).unwrap_or(record.cgroup);
-    let named = Cgroup {
-        mount: arena.c_str(&[mount.as_bytes()])?,
-        path,
-        is_rootless: false,
-        is_optional: false,
-        limits: List::default(),
-        device_program: &[],
-    };
-    Err(trouble::words(trouble, &named, arena))
+    Err(trouble::words(trouble, arena.c_str(&[mount.as_bytes()])?, path, arena))
+}
+
+/// What a unit's properties say holds again after the manager was reloaded.
+fn tell_systemd<'a>(record: &state::Record<'a>, resources: &Resources<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
+    if record.systemd.is_empty() {
+        return Ok(());
+    }
+    let unit = record.cgroup.rsplit('/').next().unwrap_or_default();
+    let properties = plan_cgroup::properties_of_limits(resources, arena)?;
+    systemd::change(unit, &properties, arena.c_str(&[record.systemd.as_bytes()])?, arena)
 }
 
 /// What `check` would say of them.

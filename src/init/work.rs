@@ -14,6 +14,7 @@ use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List, PathBuffer};
 use crate::plan::Options;
 use crate::plan::boot::{Mount, Policy};
+use crate::plan::cgroup::Manager;
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, Exit, OwnedFd, fs, task};
 
 /// Where the state of boot's containers lies: where the commands look for it.
@@ -79,6 +80,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             listen_fds: 0,
             preserve_fds,
             is_rootless: false,
+            cgroup_manager: Manager::Cgroupfs,
         };
         let notify = job.notify.map(|directory| Notify { directory, manager: None, watchdog_ms: job.policy.watchdog_ms });
         let request = create::Request {

@@ -2,18 +2,23 @@
 
 mod limits;
 mod program;
+mod scope;
 mod update;
 mod weight;
 
 pub use program::instruction_bound;
+pub use scope::{Property, Scope, Value, of_limits as properties_of_limits};
 pub use update::{Current, Update, undoing, update};
 
 use core::ffi::CStr;
 
+use linux_raw_sys::general::CLONE_NEWCGROUP;
+
+use super::namespaces::Namespaces;
 use super::{Facts, Options, Setting};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
-use crate::spec::Linux;
+use crate::spec::Config;
 
 /// A cgroup to make.
 pub struct Cgroup<'a> {
@@ -29,6 +34,25 @@ pub struct Cgroup<'a> {
     pub limits: List<'a, Limit<'a>>,
     /// The eBPF program for BPF_CGROUP_DEVICE, one instruction a word.
     pub device_program: &'a [u64],
+    /// Who may write the files that are for a delegate, as the host numbers users.
+    pub owner: Option<u32>,
+    /// The unit whose cgroup it is, if systemd makes it.
+    pub scope: Option<Scope<'a>>,
+}
+
+/// Who makes the cgroup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manager<'a> {
+    /// We do, in the cgroup file system.
+    #[default]
+    Cgroupfs,
+    /// systemd, asked over its private socket.
+    Systemd {
+        /// Where that lies.
+        socket: &'a CStr,
+    },
+    /// Nobody: the container stays in its caller's cgroup.
+    Disabled,
 }
 
 /// A file of the cgroup, what is written to it, and what may be missing.
@@ -58,12 +82,28 @@ pub enum Rule {
 }
 
 pub(super) fn build<'a>(
-    linux: Option<&Linux<'a>>,
+    config: &Config<'a>,
+    namespaces: &Namespaces<'a>,
     facts: &Facts<'a>,
     options: &Options<'a>,
     arena: &Arena<'a>,
 ) -> Result<'a, Option<Cgroup<'a>>> {
+    let linux = config.linux.as_ref();
     let resources = linux.and_then(|linux| linux.resources.as_ref());
+    let limits = match resources {
+        Some(resources) => limits::limits(resources, arena)?,
+        None => List::default(),
+    };
+    if options.cgroup_manager == Manager::Disabled {
+        return match limits.get(0) {
+            Some(limit) => Err(Error::text(
+                "--cgroup-manager=disabled",
+                limit.setting.file.to_str().unwrap_or_default(),
+                "linux.resources asks for a limit, which takes a cgroup",
+            )),
+            None => Ok(None),
+        };
+    }
     let Some(mount) = facts.cgroup_mount else {
         if options.is_rootless && resources.is_none() {
             return Ok(None);
@@ -71,18 +111,34 @@ pub(super) fn build<'a>(
         return Err(Error::text("cgroup", "", "no cgroup v2 hierarchy is mounted on this host (mount -t cgroup2 none /sys/fs/cgroup)"));
     };
     let written = linux.map(|linux| linux.cgroups_path).unwrap_or_default();
-    let limits = match resources {
-        Some(resources) => limits::limits(resources, arena)?,
-        None => List::default(),
+    let (scope, path) = match options.cgroup_manager {
+        Manager::Systemd { socket } => {
+            let (scope, path) = scope::plan(written, socket, facts, options, config, arena)?;
+            (Some(scope), path)
+        }
+        _ => (None, path(written, facts, options, arena)?),
     };
     Ok(Some(Cgroup {
         mount: super::c_str(mount, arena)?,
-        path: path(written, facts, options, arena)?,
+        path,
         is_rootless: options.is_rootless,
         is_optional: options.is_rootless && written.is_empty() && limits.is_empty(),
         limits,
         device_program: program::assemble(resources, arena)?,
+        owner: owner(config, namespaces),
+        scope,
     }))
+}
+
+/// Who may go on in the container's own cgroup: its user, where the container has a user and a cgroup namespace of its own and may write.
+fn owner(config: &Config<'_>, namespaces: &Namespaces<'_>) -> Option<u32> {
+    let is_writable =
+        |mount: &&crate::spec::Mount<'_>| matches!(mount.kind, "cgroup" | "cgroup2") && !mount.options.iter().any(|option| *option == "ro");
+    let linux =
+        config.linux.as_ref().filter(|_| namespaces.makes(CLONE_NEWCGROUP) && config.mounts.iter().any(|mount| is_writable(&mount)))?;
+    let uid = config.process.as_ref().map_or(0, |process| process.user.uid);
+    let map = linux.uid_mappings.iter().find(|map| (map.container_id..map.container_id.saturating_add(map.size)).contains(&uid))?;
+    Some(map.host_id + (uid - map.container_id))
 }
 
 /// An absolute path counts from the mount; a relative one, or else the id, from the parent of the runtime's own cgroup,
@@ -119,7 +175,15 @@ mod tests {
         let mut room = [MaybeUninit::uninit(); 1024];
         let arena = Arena::new(&mut room);
         let facts = Facts { bundle: "/b", cgroup_mount: Some("/sys/fs/cgroup"), own_cgroup, ..Facts::default() };
-        let options = Options { id: "c1", no_pivot: false, no_new_keyring: false, listen_fds: 0, preserve_fds: 0, is_rootless: false };
+        let options = Options {
+            id: "c1",
+            no_pivot: false,
+            no_new_keyring: false,
+            listen_fds: 0,
+            preserve_fds: 0,
+            is_rootless: false,
+            cgroup_manager: Manager::Cgroupfs,
+        };
         path(written, &facts, &options, &arena).map(str::to_owned).map_err(|error| error.to_string())
     }
 

@@ -56,6 +56,8 @@ pub struct Options<'a> {
     pub preserve_fds: u32,
     /// Whether the caller's own groups, limits and the like may not be assumed to be root's.
     pub is_rootless: bool,
+    /// Who makes the cgroup.
+    pub cgroup_manager: cgroup::Manager<'a>,
 }
 
 /// Everything that is to be done, in the order of its fields. Nothing is an empty list.
@@ -110,7 +112,7 @@ pub struct Setting<'a> {
 pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a mut Plan<'a>> {
     let linux = &config.linux;
     let namespaces = namespaces::build(linux.as_ref(), facts, arena)?;
-    let cgroup = cgroup::build(linux.as_ref(), facts, options, arena)?;
+    let cgroup = cgroup::build(config, &namespaces, facts, options, arena)?;
     let mounts = mounts::build(config, facts, &namespaces, cgroup.as_ref(), arena)?;
     Ok(arena.put(Plan {
         id: options.id,

@@ -2,16 +2,18 @@
 //!
 //! Mustn't: move a process by writing cgroup.procs where it can be born there; that costs a grace period of the kernel's RCU.
 
+mod delegate;
 mod end;
 mod events;
 mod limits;
 mod make;
 mod members;
 
+pub use delegate::delegate;
 pub use end::{kill_all, remove, remove_levels};
 pub use events::{Freezer, freeze, is_frozen, says_frozen};
 pub use limits::{apply, guard_devices, guard_devices_anew};
-pub use make::{Missing, make, why_missing};
+pub use make::{Missing, adopt, make, why_missing};
 pub use members::each_pid;
 
 use core::ffi::CStr;

@@ -171,7 +171,7 @@ impl<'a> Limits<'_, 'a> {
 }
 
 /// blkio.weight, 10 to 1000, as io.weight, 1 to 10000.
-fn io_weight(weight: u16) -> u32 {
+pub(super) fn io_weight(weight: u16) -> u32 {
     1 + u32::from(weight).saturating_sub(10) * 9999 / 990
 }
 

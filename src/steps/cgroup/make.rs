@@ -15,6 +15,19 @@ const CONTROLLERS_BYTES: usize = 256;
 pub fn make<'a>(mount: &CStr, path: &str, made: &mut usize) -> Result<OwnedFd, Trouble<'a>> {
     let top = super::open(mount).map_err(Trouble::Directory)?;
     make_levels(top.as_fd(), path, made).map_err(Trouble::Directory)?;
+    let leaf = enter(&top, path)?;
+    if *made == 0 {
+        accept(&leaf)?;
+    }
+    Ok(leaf)
+}
+
+/// Opens one that systemd has made, and gives it what its ancestors can hand on.
+pub fn adopt<'a>(mount: &CStr, path: &str) -> Result<OwnedFd, Trouble<'a>> {
+    enter(&super::open(mount).map_err(Trouble::Directory)?, path)
+}
+
+fn enter<'a>(top: &OwnedFd, path: &str) -> Result<OwnedFd, Trouble<'a>> {
     let leaf = open_level(top.as_fd(), path).map_err(Trouble::Directory)?;
     let (mut theirs, mut ours) = ([0; CONTROLLERS_BYTES], [0; CONTROLLERS_BYTES]);
     let theirs = read_file(top.as_fd(), c"cgroup.controllers", &mut theirs).unwrap_or_default();
@@ -22,9 +35,6 @@ pub fn make<'a>(mount: &CStr, path: &str, made: &mut usize) -> Result<OwnedFd, T
         for level in levels(path) {
             hand_on(top.as_fd(), level, theirs);
         }
-    }
-    if *made == 0 {
-        accept(&leaf)?;
     }
     Ok(leaf)
 }

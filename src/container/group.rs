@@ -1,0 +1,125 @@
+//! The cgroup of a container that is being created: made by us or by systemd, filled, and taken back.
+
+use core::ffi::CStr;
+
+use super::systemd::{self, Keeper};
+use super::{delete, trouble};
+use crate::error::{Error, Result};
+use crate::mem::Arena;
+use crate::plan::cgroup::Cgroup;
+use crate::steps::cgroup::{self, Trouble};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd};
+
+/// What there is of it.
+pub struct Group {
+    /// Its place.
+    pub home: Home,
+    fd: Option<OwnedFd>,
+    /// How many levels of its path are ours to remove again.
+    made_levels: usize,
+    /// What keeps a scope until the container's first process is in it.
+    keeper: Option<Keeper>,
+}
+
+/// Where a cgroup is, and whose.
+#[derive(Clone, Copy)]
+pub struct Home {
+    /// Absolute.
+    pub path: &'static CStr,
+    /// The socket of the systemd that made it.
+    pub systemd: Option<&'static CStr>,
+}
+
+impl Group {
+    /// Nothing of it exists yet.
+    pub fn planned(cgroup: &Cgroup<'static>, arena: &Arena<'static>) -> Result<'static, Group> {
+        let path = arena.c_str(&[cgroup.mount.to_bytes(), cgroup.path.as_bytes()])?;
+        let systemd = cgroup.scope.as_ref().map(|scope| scope.socket);
+        Ok(Group { home: Home { path, systemd }, fd: None, made_levels: 0, keeper: None })
+    }
+
+    /// Makes it; false if there is none, for want of rights, where none is needed.
+    pub fn make(&mut self, planned: &Cgroup<'static>, arena: &Arena<'static>) -> Result<'static, bool> {
+        let mut made_levels = 0;
+        let made = match &planned.scope {
+            Some(scope) => {
+                self.keeper = systemd::start(scope, arena)?;
+                self.made_levels = 1;
+                cgroup::adopt(planned.mount, planned.path)
+            }
+            None => cgroup::make(planned.mount, planned.path, &mut made_levels),
+        };
+        self.made_levels = self.made_levels.max(made_levels);
+        let made = match made {
+            Err(Trouble::Directory(errno)) if planned.is_rootless && trouble::is_denied(errno) => {
+                let doing = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"; // runc's words
+                return if planned.is_optional { Ok(false) } else { Err(Error::at(doing, self.home.path)(errno)) };
+            }
+            made => made.map_err(|trouble| trouble::words(trouble, planned.mount, planned.path, arena))?,
+        };
+        self.made_levels = self.made_levels.max(1); // it was empty, and from here on it is ours to remove
+        if let Some(owner) = planned.owner {
+            cgroup::delegate(made.as_fd(), owner).map_err(Error::at("hand over the cgroup", self.home.path))?;
+        }
+        self.fd = Some(made);
+        Ok(true)
+    }
+
+    /// Whether its limits may be written before the container's first process is there.
+    pub fn is_ready(&self) -> bool {
+        self.keeper.is_none()
+    }
+
+    /// Limits and devices. From here on a scope is kept by the container itself.
+    pub fn configure(&mut self, planned: &Cgroup<'static>, arena: &Arena<'static>) -> Result<'static, ()> {
+        self.keeper = None;
+        let Some(made) = &self.fd else { return Ok(()) };
+        let applied = cgroup::apply(made.as_fd(), planned.limits.iter());
+        let configured = applied.and_then(|()| match cgroup::guard_devices(made.as_fd(), planned.device_program) {
+            // Without rights over the host's devices there is nothing to guard: the kernel lets no user namespace make a node.
+            Err(Trouble::Devices(errno)) if planned.is_rootless && trouble::is_denied(errno) => Ok(()),
+            guarded => guarded,
+        });
+        configured.map_err(|trouble| trouble::words(trouble, planned.mount, planned.path, arena))
+    }
+
+    /// It, for processes to be born in.
+    pub fn fd(&self) -> Option<&OwnedFd> {
+        self.fd.as_ref()
+    }
+
+    /// The same for whoever only looks.
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes back what was made.
+    pub fn undo(self, arena: &Arena<'static>) {
+        drop((self.fd, self.keeper));
+        if self.made_levels > 0 {
+            let _ = cgroup::remove(self.home.path, delete::CGROUP_TIMEOUT_MS); // what stays is told by `delete --force`
+            cgroup::remove_levels(self.home.path, if self.home.systemd.is_some() { 0 } else { self.made_levels - 1 });
+            self.home.stop(arena);
+        }
+    }
+}
+
+impl Home {
+    /// Kills what is left in it, and removes it.
+    pub fn remove<'a>(self, arena: &Arena<'a>) -> Result<'a, ()> {
+        delete::empty_cgroup(self.path).map_err(Error::at("remove the cgroup", self.path))?;
+        self.stop(arena);
+        Ok(())
+    }
+
+    fn stop(self, arena: &Arena<'_>) {
+        if let Some(socket) = self.systemd {
+            systemd::stop(unit(self.path), socket, arena);
+        }
+    }
+}
+
+/// The unit is called as the last component of its cgroup's path.
+pub fn unit(path: &CStr) -> &str {
+    path.to_str().unwrap_or_default().rsplit('/').next().unwrap_or_default()
+}
