@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: help build build-all host size test unit lint demo bench clean board soak
+.PHONY: clients help build build-all host size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -50,6 +50,10 @@ soak: build
 ## make bench                    ratios against other runtimes, from one interleaved run
 bench: build
 	@tests/bench/run
+
+## make clients [RUNTIME=runc]   podman, buildah, containerd and dockerd against ocinit, in a virtual machine
+clients: build
+	@RUNTIME=$(RUNTIME) tests/clients/run
 
 ## make clean                    removes all that was built
 clean:
