@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 
 use super::json_text::Indent;
 use super::version::{COMMIT, OLDEST_SPEC_VERSION, SPEC_VERSION, VERSION};
+use crate::container::seccomp::BLOB;
 use crate::log::JsonString;
 use crate::mem::{Names, sort};
 use crate::names::{self, CAPABILITIES, MountOption, NAMESPACES};
@@ -24,7 +25,7 @@ const NET_DEVICES: bool = true;
 const MEMORY_POLICY: (Names, Names) = (names::MEMORY_POLICY_MODES.names, names::MEMORY_POLICY_FLAGS.names);
 
 /// Annotations of a bundle that can make us do more than its author may.
-const UNSAFE_ANNOTATIONS: &[&str] = &[];
+const UNSAFE_ANNOTATIONS: &[&str] = &[BLOB];
 
 /// Prints the features, indented by four spaces, with a newline at the end. `knows_flag`: whether the running kernel knows a flag of
 /// seccomp filters.
@@ -129,7 +130,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(",\n    \"linux\": {\n        \"namespaces\": [\n            \"cgroup\",\n"), "{text}");
-        assert!(text.ends_with("\n    \"potentiallyUnsafeConfigAnnotations\": []\n}\n"), "{text}");
+        assert!(
+            text.ends_with("\n    \"potentiallyUnsafeConfigAnnotations\": [\n        \"org.ocinit.seccomp.bpf\"\n    ]\n}\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -200,7 +204,9 @@ mod tests {
         "org.ocinit.commit": "{COMMIT}",
         "org.ocinit.version": "{VERSION}"
     }},
-    "potentiallyUnsafeConfigAnnotations": []
+    "potentiallyUnsafeConfigAnnotations": [
+        "org.ocinit.seccomp.bpf"
+    ]
 }}
 "#
         );

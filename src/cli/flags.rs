@@ -70,6 +70,7 @@ pub enum Verb {
     Ps,
     Resume,
     Run,
+    Seccomp,
     Spec,
     Start,
     State,
@@ -452,6 +453,20 @@ pub const COMMANDS: &[CommandRow] = &[
         description: "Does `create` and `start`, waits until the process has ended, deletes the container and exits with the\n   \
             process's status, or with 128 and the signal's number. With --detach it returns once the process runs.",
         options: RUN,
+        ..PLAIN
+    },
+    CommandRow {
+        name: "seccomp",
+        verb: Some(Verb::Seccomp),
+        arguments: "<compile|show> <bundle|profile|filter>",
+        count: (2, 2),
+        summary: "compile a seccomp profile, or show what a filter does",
+        description: "compile writes the filter of a bundle, or of a file with a profile, and prints the annotation that pins it.\n   \
+            show prints a filter's instructions, or with --call what happens at that call, and which rule says so.",
+        options: &[
+            option!("output,o=FILE", Text, "where to write the filter (default: standard output)"),
+            option!("call=NAME[:ARG...]", Text, "a system call and its arguments, 0 if not given"),
+        ],
         ..PLAIN
     },
     CommandRow {

@@ -11,6 +11,7 @@ pub mod output;
 pub mod parse;
 pub mod ps;
 pub mod refusal;
+pub mod seccomp;
 pub mod service;
 pub mod spec;
 pub mod stats;

@@ -180,6 +180,7 @@ pub enum Command<'a> {
     Check {
         bundle: Option<&'a CStr>,
     },
+    Seccomp(super::seccomp::Request<'a>),
 }
 
 /// The options of `create`, which `run` has too.
@@ -322,6 +323,12 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
             },
             only_says: if given.is_on("dry-run") { Some(true) } else { given.is_on("check").then_some(false) },
         },
+        Verb::Seccomp => Command::Seccomp(super::seccomp::Request {
+            action: given.id()?,
+            path: given.arguments[1].unwrap_or_default(),
+            output: given.value("output"),
+            call: given.value("call"),
+        }),
         Verb::Check => Command::Check { bundle: given.arguments[0] },
         Verb::Create => Command::Create(create(given)?),
         Verb::Delete => Command::Delete { id: given.id()?, force: given.is_on("force") },

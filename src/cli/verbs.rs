@@ -8,7 +8,7 @@ use linux_raw_sys::general::SIGCHLD;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Exec, Global, ListFormat, Parsed, Request, Rootless, Run, Texts};
 use super::refusal::Refusal;
-use super::{boot, chart, check, features, flags, help, parse, ps, service, spec, stats, update as values, version};
+use super::{boot, chart, check, features, flags, help, parse, ps, seccomp, service, spec, stats, update as values, version};
 use crate::container::create::{self, Gate};
 use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
@@ -216,6 +216,7 @@ impl<'a> Context<'a> {
             Command::Logs { id, follow } => service::logs(id, *follow, self.arena),
             Command::Leave(how) => service::leave(control::Request::of(*how), self.arena),
             Command::Boot { path, only_says: None, began } => self.boot(*path, *began),
+            Command::Seccomp(request) => seccomp::run(request, self.arena),
             Command::Check { bundle } => check::run(bundle.unwrap_or(c"."), self.arena),
         }
     }

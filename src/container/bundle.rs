@@ -87,7 +87,7 @@ fn said<'a>(sentence: core::fmt::Arguments<'_>, arena: &Arena<'a>) -> Error<'a> 
 }
 
 /// A whole file. Errors: not a regular file, larger than [`MOST_CONFIG_BYTES`].
-fn read<'a>(directory: impl AsFd, name: &'a CStr) -> Result<'a, &'static [u8]> {
+pub(super) fn read<'a>(directory: impl AsFd, name: &'a CStr) -> Result<'a, &'static [u8]> {
     let shown = name.to_str().unwrap_or_default();
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
     let file = fs::openat(directory, name, flags, fs::Mode::empty()).doing("open", shown)?;

@@ -150,6 +150,7 @@ fn make_plan<'a>(
             },
             has_apparmor: !process.apparmor_profile.is_empty() && facts::has_apparmor(),
             has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
+            seccomp_blob: seccomp::blob(bundle.config, bundle.path, memory)?,
             bundle: bundle.path,
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
             own_cgroup: facts::own_cgroup(procfs, memory)?,

@@ -216,6 +216,7 @@ fn make_plan<'a>(
         user: (0, 0),
         has_apparmor: !process.apparmor_profile.is_empty() && facts::has_apparmor(),
         has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
+        seccomp_blob: seccomp::blob(config, record.bundle, arena)?,
         bundle: record.bundle,
         cgroup_mount: None,
         own_cgroup: "",

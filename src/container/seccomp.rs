@@ -1,13 +1,15 @@
 //! The filter of system calls, as the parent sees it: what the log is told of it, and its listener on the way to whoever decides.
 
+use super::bundle;
 use crate::error::{Doing, Error, Result};
+use crate::json;
 use crate::log::{JsonString, Log};
 use crate::mem::Arena;
 use crate::plan::Plan;
 use crate::plan::hooks::About;
 use crate::plan::seccomp::{Listener, each_unknown_name};
 use crate::spec::{self, Config};
-use crate::sys::{self, AsFd, OwnedFd, task};
+use crate::sys::{self, AsFd, OwnedFd, fs, task};
 
 /// For who looks for the reason of a refused call. The words about the flags are runc's: its tests read them.
 pub fn tell(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
@@ -54,4 +56,64 @@ pub fn hand_over<'a>(listener: &Listener<'_>, process: &Process<'_>, about: &Abo
         process.first.as_raw_nonzero()
     ))?;
     sys::send(socket.as_fd(), state.as_bytes(), Some(fd.as_fd())).doing_at("linux.seccomp.listenerPath: send", path)
+}
+
+/// The annotation that names a compiled filter: `PATH@sha256:DIGEST`, the path seen from the bundle.
+pub const BLOB: &str = "org.ocinit.seccomp.bpf";
+
+/// Reads the filter that the annotation names. Errors: it is not there, or its digest is another.
+pub fn blob<'a>(config: &Config<'a>, bundle: &str, arena: &Arena<'a>) -> Result<'a, Option<&'a [u8]>> {
+    let Some(entry) = config.annotations.iter().find(|entry| entry.key == BLOB) else { return Ok(None) };
+    let wrong = |why| Error::text(BLOB, entry.value, why);
+    let (path, digest) = entry.value.split_once("@sha256:").ok_or(wrong("wants PATH@sha256:DIGEST"))?;
+    let path = match path.strip_prefix('/') {
+        Some(_) => arena.c_str(&[path.as_bytes()])?,
+        None => arena.c_str(&[bundle.as_bytes(), b"/", path.as_bytes()])?,
+    };
+    let bytes = bundle::read(fs::CWD, path)?;
+    let found = arena.format(format_args!("{}", Digest(bytes)))?;
+    if digest.eq_ignore_ascii_case(found) { Ok(Some(bytes)) } else { Err(wrong(arena.format(format_args!("its digest is {found}"))?)) }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal digits.
+pub struct Digest<'b>(pub &'b [u8]);
+
+impl core::fmt::Display for Digest<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        hmac_sha256::Hash::hash(self.0).iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What `seccomp show` and `seccomp compile` are given.
+pub enum Written<'a> {
+    /// A profile: of a bundle's config.json, or in a file of its own.
+    Profile(&'a spec::Seccomp<'a>),
+    /// A filter that is compiled already.
+    Program(&'a [u64]),
+}
+
+/// Reads a bundle, a profile or a filter, whatever lies at `path`; what it is read into is the arena of the second value.
+pub fn read<'a>(path: &'a core::ffi::CStr, arena: &Arena<'a>) -> Result<'a, (Written<'a>, Arena<'a>)> {
+    let name = path.to_str().unwrap_or_default();
+    let is_directory = fs::statat(fs::CWD, path, fs::AtFlags::empty()).doing_at("stat", path)?.st_mode & 0o170_000 == 0o040_000;
+    let path = if is_directory { arena.c_str(&[path.to_bytes(), b"/config.json"])? } else { path };
+    let text = bundle::read(fs::CWD, path)?;
+    let room = spec::arena_bytes(text.len()) + text.len() + 4 * crate::plan::seccomp::BYTES;
+    let memory = Arena::over(sys::map_anonymous(room).doing("mmap", "memory for the profile")?);
+    let described = |error: json::Error<'_>| {
+        let said = arena.format(format_args!("{}: {error}", path.to_str().unwrap_or_default()));
+        said.map_or_else(Error::from, Error::said)
+    };
+    if is_directory {
+        let (config, _) = json::read::<Config<'a>>(text, &memory).map_err(described)?;
+        let profile = config.linux.and_then(|linux| linux.seccomp);
+        let profile = profile.ok_or(Error::text(name, "linux.seccomp", "the bundle has no profile"))?;
+        return Ok((Written::Profile(memory.put(profile)?), memory));
+    }
+    if text.trim_ascii_start().first() == Some(&b'{') {
+        let (profile, _) = json::read::<spec::Seccomp<'a>>(text, &memory).map_err(described)?;
+        return Ok((Written::Profile(memory.put(profile)?), memory));
+    }
+    let program = crate::plan::seccomp::precompiled(text, None, &memory)?.program;
+    Ok((Written::Program(program), memory))
 }

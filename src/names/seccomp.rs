@@ -80,6 +80,13 @@ pub fn seccomp_action(word: &str, errno: Option<u32>) -> Option<u32> {
     })
 }
 
+/// The action that a filter's return value stands for, and the errno or value of those that have one.
+pub fn action_words(value: u32) -> (&'static str, Option<u32>) {
+    let word = SECCOMP_ACTIONS.iter().find(|word| seccomp_action(word, Some(value & 0xffff)) == Some(value));
+    let word = word.unwrap_or("SCMP_ACT_KILL_PROCESS"); // what the kernel does for what it does not know
+    (word, matches!(word, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE").then_some(value & 0xffff))
+}
+
 /// SECCOMP_FILTER_FLAG_SPEC_ALLOW.
 pub const SPEC_ALLOW: u32 = 4;
 /// SECCOMP_FILTER_FLAG_NEW_LISTENER.

@@ -181,7 +181,7 @@ pub fn build<'a>(
     }
     Ok(arena.put(Plan {
         id: options.id,
-        seccomp: super::filter(config, arena)?,
+        seccomp: super::filter(config, facts, arena)?,
         root: Root { entry: if has_own_mounts(config) { Entry::Pivot } else { Entry::Chroot }, ..Root::default() },
         namespaces: Namespaces { of_container: flags(config), ..Namespaces::default() },
         keyring: super::keyring(options, arena)?,

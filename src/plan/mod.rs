@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub has_apparmor: bool,
     /// Whether SELinux is on; looked at only where a label is asked for.
     pub has_selinux: bool,
+    /// The filter of system calls that the annotation `org.ocinit.seccomp.bpf` names, of the digest that it names.
+    pub seccomp_blob: Option<&'a [u8]>,
     /// The runtime's own cgroup, as /proc/self/cgroup names it.
     pub own_cgroup: &'a str,
 }
@@ -128,15 +130,18 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         domainname: (!config.domainname.is_empty()).then_some(config.domainname),
         net_devices: network::build(linux.as_ref(), arena)?,
         hooks: hooks::build(config, options.id, facts.bundle, arena)?,
-        seccomp: filter(config, arena)?,
+        seccomp: filter(config, facts, arena)?,
         process: process::build(config, facts, options, arena)?,
         namespaces,
         mounts,
     })?)
 }
 
-fn filter<'a>(config: &Config<'a>, arena: &Arena<'a>) -> Result<'a, Option<seccomp::Filter<'a>>> {
+fn filter<'a>(config: &Config<'a>, facts: &Facts<'a>, arena: &Arena<'a>) -> Result<'a, Option<seccomp::Filter<'a>>> {
     let profile = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    if let Some(blob) = facts.seccomp_blob {
+        return seccomp::precompiled(blob, profile, arena).map(Some);
+    }
     profile.map(|profile| seccomp::compile(profile, arena)).transpose()
 }
 

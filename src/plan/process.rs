@@ -118,7 +118,7 @@ pub(super) fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Option
         gid: user.gid,
         additional_gids: numbers(&user.additional_gids, arena)?,
         umask: user.umask.unwrap_or(0o022),
-        held_for_seccomp: held_for_seccomp(config, written.no_new_privileges, &sets),
+        held_for_seccomp: held_for_seccomp(config, facts, written.no_new_privileges, &sets),
         capabilities: sets,
         limits: limits(&written.rlimits, arena)?,
         no_new_privileges: written.no_new_privileges,
@@ -249,8 +249,8 @@ fn capabilities(written: &spec::Capabilities<'_>) -> Capabilities {
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
-fn held_for_seccomp(config: &Config<'_>, no_new_privileges: bool, sets: &Capabilities) -> u64 {
-    let has_filter = config.linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
+fn held_for_seccomp(config: &Config<'_>, facts: &Facts<'_>, no_new_privileges: bool, sets: &Capabilities) -> u64 {
+    let has_filter = facts.seccomp_blob.is_some() || config.linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
     if has_filter && !no_new_privileges { CAP_SYS_ADMIN & !sets.effective } else { 0 }
 }
 

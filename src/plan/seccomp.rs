@@ -3,6 +3,7 @@
 //!
 //! What a profile means is what it means to runc, which hands it to libseccomp; docs/surprises.md has the differences.
 
+pub mod machine;
 mod program;
 mod rules;
 mod words;
@@ -11,7 +12,7 @@ mod words;
 mod tests;
 
 use crate::error::{Error, Result};
-use crate::mem::Arena;
+use crate::mem::{Arena, List};
 use crate::names::seccomp::{NEW_LISTENER, NOTIFY, SPEC_ALLOW, WAIT_KILLABLE_RECV, seccomp_action, seccomp_flag};
 use crate::names::syscalls::{FAMILY, Family};
 use crate::spec;
@@ -46,7 +47,10 @@ pub const BYTES: usize = MOST_INSTRUCTIONS * size_of::<u64>() + rules::BYTES;
 
 /// Compiles a profile for this machine.
 pub fn compile<'a>(profile: &spec::Seccomp<'a>, arena: &Arena<'a>) -> Result<'a, Filter<'a>> {
-    let program = compile_for(profile, &FAMILY, arena)?;
+    flags_of(profile, compile_for(profile, &FAMILY, arena)?)
+}
+
+fn flags_of<'a>(profile: &spec::Seccomp<'a>, program: &'a [u64]) -> Result<'a, Filter<'a>> {
     let flags = profile.flags.iter().try_fold(0, |flags, word| {
         seccomp_flag(word).map(|flag| flags | flag).ok_or(Error::text("linux.seccomp.flags", word, "unknown flag"))
     })?;
@@ -71,6 +75,35 @@ const TSYNC: u32 = 1;
 /// The instructions for any family of ways to call a kernel.
 pub fn compile_for<'a>(profile: &spec::Seccomp<'a>, family: &Family, arena: &Arena<'a>) -> Result<'a, &'a [u64]> {
     let words = words::read(profile, family, arena)?;
-    let rules = rules::collect(profile, &words, family, arena)?;
+    assemble(profile, &words, family, arena)
+}
+
+/// The same for this machine of the first `count` rules, and without hiding what is newer than the profile: to find the rule that decides.
+pub fn compile_first<'a>(profile: &spec::Seccomp<'a>, count: usize, arena: &Arena<'a>) -> Result<'a, &'a [u64]> {
+    let mut profile = *profile;
+    let rules = profile.syscalls;
+    profile.syscalls = List::default();
+    for rule in rules.iter().take(count) {
+        profile.syscalls.push(arena, *rule)?;
+    }
+    let words = words::Words { hides_newer: false, ..words::read(&profile, &FAMILY, arena)? };
+    assemble(&profile, &words, &FAMILY, arena)
+}
+
+/// A program that somebody else compiled, in the place of that of a profile, if there is one. Errors: the first instruction that is none.
+pub fn precompiled<'a>(bytes: &[u8], profile: Option<&spec::Seccomp<'a>>, arena: &Arena<'a>) -> Result<'a, Filter<'a>> {
+    let (words, rest) = bytes.as_chunks();
+    let program = arena.slice(words.len(), |index| u64::from_ne_bytes(words[index]))?;
+    let wrong = if rest.is_empty() { machine::check(program).err() } else { Some(words.len()) };
+    if let Some(at) = wrong {
+        let why = arena.format(format_args!("instruction {at} is none, leads out of the program, or is one of more than 4096"))?;
+        return Err(Error::text("not a seccomp filter", "", why));
+    }
+    let nothing = spec::Seccomp { default_action: "SCMP_ACT_ALLOW", ..spec::Seccomp::default() };
+    Ok(Filter { program, ..flags_of(profile.unwrap_or(&nothing), &[])? })
+}
+
+fn assemble<'a>(profile: &spec::Seccomp<'a>, words: &words::Words<'a>, family: &Family, arena: &Arena<'a>) -> Result<'a, &'a [u64]> {
+    let rules = rules::collect(profile, words, family, arena)?;
     program::assemble(&rules, arena)
 }

@@ -16,7 +16,15 @@ use crate::steps::{self, Stage};
 use crate::sys::Outcome;
 use crate::world::{self, CANARY, FOLDER, STATE, Snapshot, World};
 
-const KEYS: [&str; 11] = ["name", "config", "base", "text", "rootfs", "canary", "steps", "needs", "differs", "refused", "complaint"];
+const KEYS: [&str; 12] =
+    ["name", "config", "base", "profile", "text", "rootfs", "canary", "steps", "needs", "differs", "refused", "complaint"];
+
+/// What `"profile"` puts into the config: the default seccomp profiles of clients.
+const PROFILES: [(&str, &str); 3] = [
+    ("docker", include_str!("../seccomp/profiles/docker.json")),
+    ("podman", include_str!("../seccomp/profiles/podman.json")),
+    ("containerd", include_str!("../seccomp/profiles/containerd.json")),
+];
 
 /// The default config, as it is in the current specification tools; `"base": "spec"` takes the runtime's own instead.
 const DEFAULT_CONFIG: &str = include_str!("default.json");
@@ -161,6 +169,10 @@ impl Case {
             Some(other) => return Err(format!("{other:?} is no base")),
         };
         let mut config: Value = serde_json::from_str(&base).map_err(|why| why.to_string())?;
+        if let Some(name) = written.get("profile").and_then(Value::as_str) {
+            let (_, text) = PROFILES.iter().find(|(known, _)| *known == name).ok_or(format!("{name:?} is no profile"))?;
+            config["linux"]["seccomp"] = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        }
         bundle::merge(&mut config, &bundle::common_patch());
         bundle::merge(&mut config, written.get("config").unwrap_or(&json!({})));
         bundle::fill_in(&mut config, words);

@@ -16,24 +16,24 @@ mod case;
 mod crash;
 mod expect;
 mod launch;
-mod sd_listener;
 mod probe;
 mod reaper;
 mod refuse;
 mod runtime;
 mod screen;
+mod sd_listener;
 mod steps;
 mod sys;
 mod world;
 
-#[path = "../boot/peer.rs"]
-mod peer;
 #[path = "../vm/init.rs"]
 mod init;
 #[path = "../vm/initramfs.rs"]
 mod initramfs;
 #[path = "../bench/interleaved.rs"]
 mod interleaved;
+#[path = "../boot/peer.rs"]
+mod peer;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();

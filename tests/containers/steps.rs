@@ -8,19 +8,18 @@ use serde_json::{Map, Value, json};
 use crate::bundle::Words;
 use crate::case::{only_known, patience};
 use crate::expect;
-use crate::sd_listener::Manager;
 use crate::launch::{Ended, Launch, Running, read};
 use crate::reaper;
 use crate::refuse;
 use crate::runtime::Runtime;
 use crate::screen::Screen;
+use crate::sd_listener::Manager;
 use crate::sys::{self, Outcome};
 
 /// The keys of a step that calls the runtime, and of a case that is a single such step.
 pub const OCINIT_KEYS: [&str; 16] = [
-    "user",
-    "ocinit", "global", "bare", "exit", "error", "stdout", "stderr", "probe", "stdin", "env", "folder", "inherit", "terminal", "as",
-    "refuse",
+    "user", "ocinit", "global", "bare", "exit", "error", "stdout", "stderr", "probe", "stdin", "env", "folder", "inherit", "terminal",
+    "as", "refuse",
 ];
 
 /// The verbs of steps, with the keys that go with each.
@@ -61,7 +60,15 @@ pub struct Stage {
 impl Stage {
     pub fn new(runtime: &Runtime, words: Words, refused: &str) -> Outcome<Stage> {
         let refused = [runtime.refused.clone(), refuse::numbers(refused)?].concat();
-        Ok(Stage { runtime: runtime.clone(), words, refused, running: BTreeMap::new(), consoles: BTreeMap::new(), managers: BTreeMap::new(), count: 0 })
+        Ok(Stage {
+            runtime: runtime.clone(),
+            words,
+            refused,
+            running: BTreeMap::new(),
+            consoles: BTreeMap::new(),
+            managers: BTreeMap::new(),
+            count: 0,
+        })
     }
 
     /// Plays the steps in order and stops at the first that goes otherwise than written.

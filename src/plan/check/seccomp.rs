@@ -1,6 +1,7 @@
-//! `linux.seccomp`: the words of the profile. System calls that this kernel lacks are skipped, so their names are not judged.
+//! `linux.seccomp`: the words of the profile. Names of system calls that this machine lacks are skipped: that is said where they deny.
 
-use super::{At, Report, TOP, error};
+use super::{At, Report, TOP, error, warning};
+use crate::names::syscalls::FAMILY;
 use crate::names::{SECCOMP_ACTIONS, SECCOMP_ARCHITECTURES, SECCOMP_FLAGS, SECCOMP_OPERATORS};
 use crate::spec::{Seccomp, Syscall};
 
@@ -25,9 +26,30 @@ pub(super) fn check(profile: &Seccomp<'_>, report: &mut Report<'_>) {
         report.known(&at.item("flags", index), error!("", "seccomp flag \"{}\" is not known"), SECCOMP_FLAGS, flag);
     }
     for (index, rule) in profile.syscalls.iter().enumerate() {
-        syscall(rule, &at.item("syscalls", index), report);
+        let at = &at.item("syscalls", index);
+        syscall(rule, at, report);
+        if is_permissive(profile.default_action) && !is_permissive(rule.action) {
+            denies_nothing(rule, at, report);
+        }
     }
     listener(profile, at, report);
+}
+
+fn is_permissive(action: &str) -> bool {
+    matches!(action, "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG")
+}
+
+/// A name that is misspelt denies nothing, and nobody would notice.
+fn denies_nothing(rule: &Syscall<'_>, at: &At<'_>, report: &mut Report<'_>) {
+    for (place, name) in rule.names.iter().enumerate() {
+        if FAMILY.row(name).is_none() {
+            report.say_of(
+                &at.item("names", place),
+                warning!("", "this machine has no system call {}: the rule denies nothing by it"),
+                name,
+            );
+        }
+    }
 }
 
 fn listener(profile: &Seccomp<'_>, at: &At<'_>, report: &mut Report<'_>) {
