@@ -150,6 +150,9 @@ fn begin<'b>(
     is_device: bool,
     arena: &Arena<'static>,
 ) -> core::result::Result<Init<'b>, Errno> {
+    if matches!(began, Began::Anew(_)) && sys::connect_for_requests(control::SOCKET).is_ok() {
+        return Err(Errno::BUSY); // another one is running
+    }
     make_directories()?;
     let count = boot.services.len();
     let lives = arena.slice(count, |index| live(boot, index)).map_err(|_| Errno::NOMEM)?;

@@ -175,8 +175,10 @@ check "the bundles are up without boot.json" state web ready
 check "what is wrong is said" eval 'dmesg | grep -q "boot.json: bundels: unknown key"'
 check "a watchdog that is not there is said" eval 'dmesg | grep -q "watchdog: open: /dev/watchdog: no such file"'
 END
-    # The shell of the kernel line is what looks.
-    mv "$image/check" "$image/bin/sh"
+    # The shell of the kernel line is what looks, and an applet's name is what ends.
+    sed '$d' "$image/check" >"$image/bin/sh"
+    echo 'mkdir -p /sbin; cp /init /sbin/poweroff; exec /sbin/poweroff' >>"$image/bin/sh"
+    rm "$image/check"
     archive
     boot 120 "quiet ocinit.watchdog=30 ocinit.shell=/dev/ttyS1" && powered_off=0 || powered_off=$?
     count_report
@@ -218,7 +220,8 @@ scenario_first_program() {
     cat >"$image/check" <<'END'
 exec >/dev/ttyS1 2>&1
 stty raw
-sleep 4
+sleep 4 # who looks more often is what is measured
+until /init logs first | grep -q ">"; do sleep 1; done
 /init logs first | sed 's/.*> /first /'
 /init boot-chart | sed -n 's/^kernel \([0-9]*\) ms.*/began \1/p'
 /init poweroff
@@ -241,18 +244,18 @@ $b poweroff -f
 END
     archive
     for round in 1 2 3; do
-        boot 60 "quiet" || true
+        boot 120 "quiet" || true
         began=$(tr -d '\r' <"$work/report" | sed -n 's/^began //p')
         first=$(tr -d '\r' <"$work/report" | sed -n 's/^first //p' | hundredths)
-        [ $((first - began / 10)) -lt "$ours" ] && ours=$((first - began / 10))
+        [ -n "$first" ] && [ -n "$began" ] && [ $((first - began / 10)) -lt "$ours" ] && ours=$((first - began / 10))
         boot 60 "quiet rdinit=/start" || true
         before=$(tr -d '\r' <"$work/report" | sed -n 's/^before //p' | hundredths)
         after=$(tr -d '\r' <"$work/report" | sed -n 's/^after //p' | hundredths)
-        [ $((after - before)) -lt "$theirs" ] && theirs=$((after - before))
+        [ -n "$before" ] && [ -n "$after" ] && [ $((after - before)) -lt "$theirs" ] && theirs=$((after - before))
     done
     echo "figure: from the start of PID 1 to the first bundle's program $((ours * 10)) ms; ocinit run in a machine as cold $((theirs * 10)) ms"
-    is "the first program runs within 1.5 times of run" test $((ours * 2)) -le $((theirs * 3))
     is "both were measured" test "$ours" -gt 0 -a "$ours" -lt 999999 -a "$theirs" -gt 0 -a "$theirs" -lt 999999
+    is "the first program runs within 1.5 times of run" test $((ours * 2)) -le $((theirs * 3))
 }
 
 # How long a step of the counted scenarios is: a sample in `make test`, all of it in `make soak`.
@@ -267,7 +270,7 @@ scenario_crashes() {
     bundle containers/services/loop "$(shell 'exit 1')" '{"org.ocinit.boot.delay":"1ms","org.ocinit.boot.delay-max":"1ms","org.ocinit.boot.limit":"0","org.ocinit.boot.enabled_":"x"}'
     sed -i 's/,"org.ocinit.boot.enabled_":"x"//' "$image/containers/services/loop/config.json"
     boot_json
-    sed "s/CRASHES/$crashes/" <<'END' | checks
+    sed "s/CRASHES/$crashes/g" <<'END' | checks
 until test "$(field loop restarts)" -ge 10; do sleep 1; done
 fds=$(ls /proc/1/fd | wc -l)
 anon=$(sed -n "s/RssAnon:[^0-9]*\([0-9]*\).*/\1/p" /proc/1/status)
@@ -299,7 +302,7 @@ scenario_many() {
             sed 's,"path": "rootfs","path": "/containers/services/s1/rootfs",' "$image/containers/services/s1/config.json" >"$image/containers/services/s$index/config.json"
         done
         boot_json
-        sed "s/NUMBER/$number/" <<'END' | checks
+        sed "s/NUMBER/$number/g" <<'END' | checks
 sleep 3
 for try in $(seq 600); do test $(/init service list | grep -c " ready ") = $((NUMBER + 1)) && break; sleep 2; done
 check "NUMBER bundles are up" eval 'test $(/init service list | grep -c " ready ") = $((NUMBER + 1))'
@@ -410,4 +413,35 @@ END
     is "the machine is reset when the critical service is down" test "$ended" = 0
     is "and not switched off" eval '! grep -q "nobody reset" "$work/report"'
     is "by the watchdog" grep -qi 'softdog\|Initiating system reboot' "$work/console"
+}
+
+scenario_supervisor() {
+    # Under another init `ocinit boot` is an ordinary supervisor: SIGTERM stops everything, and it ends with 0.
+    new_image supervisor
+    bundle containers/services/first '["/bin/busybox","sleep","100000"]'
+    bundle containers/services/second "$(shell 'trap \"exit 0\" TERM; while :; do sleep 0.1; done')" '{"org.ocinit.boot.after":"first"}'
+    checks <<'END'
+check "its services are up" eval 'state first ready && state second ready'
+check "it says so like anybody" eval 'kill -0 $supervisor'
+check "there is room for one" eval '! /init boot /containers'
+kill -9 $(field first pid)
+check "it restarts what dies" eval 'state first ready && test $(field first restarts) = 1'
+kill -TERM $supervisor
+wait $supervisor
+check "it ends with 0" test $? = 0
+check "nothing is left" eval 'test -z "$(/init list -q)" && ! test -e /sys/fs/cgroup/first'
+END
+    sed -i '$d' "$image/check"
+    {
+        echo '#!/bin/busybox sh'
+        for mount in proc:proc sysfs:sys devtmpfs:dev tmpfs:run cgroup2:sys/fs/cgroup; do
+            echo "/bin/busybox mkdir -p /${mount#*:}; /bin/busybox mount -t ${mount%:*} none /${mount#*:}"
+        done
+        sed '1d' "$image/check" | sed 's,^stty raw,stty raw; /init boot /containers \& supervisor=$!,'
+        echo "sleep 1; exec /bin/busybox poweroff -f"
+    } >"$image/start"
+    rm "$image/check"
+    archive
+    boot 120 "quiet rdinit=/start" || true
+    count_report
 }
