@@ -255,7 +255,8 @@ END
     done
     echo "figure: from the start of PID 1 to the first bundle's program $((ours * 10)) ms; ocinit run in a machine as cold $((theirs * 10)) ms"
     is "both were measured" test "$ours" -gt 0 -a "$ours" -lt 999999 -a "$theirs" -gt 0 -a "$theirs" -lt 999999
-    is "the first program runs within 1.5 times of run" test $((ours * 2)) -le $((theirs * 3))
+    # A bound on time is only worth something on a machine that does nothing else.
+    [ -z "${SOAK:-}" ] || is "the first program runs within 1.5 times of run" test $((ours * 2)) -le $((theirs * 3))
 }
 
 # How long a step of the counted scenarios is: a sample in `make test`, all of it in `make soak`.
