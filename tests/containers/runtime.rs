@@ -53,6 +53,7 @@ impl Runtime {
             "keys" => Path::new("/proc/keys").exists(),
             "apparmor" => has_apparmor(),
             "no-apparmor" => !has_apparmor(),
+            "selinux" => Path::new("/sys/fs/selinux/enforce").exists(),
             "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),
             "whole-machine" => crate::is_virtual_machine(),
             "initramfs" => read("/proc/self/mountinfo").lines().any(|line| line.contains(" - rootfs ")),

@@ -40,6 +40,7 @@ fn work() -> Outcome<()> {
     }
     told("/etc/passwd", fs::write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"))?;
     load_profile()?;
+    load_policy()?;
     enable_controllers()?;
     let report = told(REPORT, OpenOptions::new().read(true).write(true).open(REPORT))?;
     sys::make_raw(&report)?;
@@ -101,6 +102,16 @@ fn load_profile() -> Outcome<()> {
     sys::mount("securityfs", "/sys/kernel/security", "securityfs", 0, "")?;
     let file = "/sys/kernel/security/apparmor/.replace";
     if Path::new(file).exists() { told(file, fs::write(file, profile)) } else { Ok(()) }
+}
+
+/// Loads the policy where SELinux is on.
+fn load_policy() -> Outcome<()> {
+    let folder = "/sys/fs/selinux";
+    if !Path::new(folder).exists() {
+        return Ok(());
+    }
+    sys::mount("selinuxfs", folder, "selinuxfs", 0, "")?;
+    told("/selinux", fs::read("/selinux")).and_then(|policy| told(folder, fs::write("/sys/fs/selinux/load", policy)))
 }
 
 fn enable_controllers() -> Outcome<()> {
