@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: clients help build build-all host size test unit lint demo bench clean board soak
+.PHONY: manual clients help build build-all host size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -54,6 +54,10 @@ bench: build
 ## make clients [RUNTIME=runc]   podman, buildah, containerd and dockerd against ocinit, in a virtual machine
 clients: build
 	@RUNTIME=$(RUNTIME) tests/clients/run
+
+## make manual                  the manual page and shell completions, at target/dist/share
+manual: build
+	@cross/manual
 
 ## make clean                    removes all that was built
 clean:
