@@ -13,8 +13,10 @@ fn main() {
     println!("cargo::rustc-link-arg-bins=-lc");
     // Only for the binary: std's tests unwind. Only for musl: a development host's linker may be any.
     if is_set("CARGO_CFG_TARGET_ENV", "musl") {
-        println!("cargo::rerun-if-changed=cross/no-unwind.ld");
-        println!("cargo::rustc-link-arg-bins=-T{}/cross/no-unwind.ld", env!("CARGO_MANIFEST_DIR"));
+        for script in ["no-unwind", "order"] {
+            println!("cargo::rerun-if-changed=cross/{script}.ld");
+            println!("cargo::rustc-link-arg-bins=-T{}/cross/{script}.ld", env!("CARGO_MANIFEST_DIR"));
+        }
     }
     println!("cargo::rerun-if-changed={SYSCALLS}");
     let table = std::fs::read_to_string(SYSCALLS).expect(SYSCALLS);

@@ -8,7 +8,7 @@ TOOLS=target/cross
 # Both flags need core built from source.
 SILENT_PANICS="'-Cpanic=immediate-abort','-Zunstable-options','-Zlocation-detail=none'"
 # Sequences of machine code that come again become functions: 1 % smaller; what is slowed by a call more is not where the time goes.
-OUTLINED="'-Cllvm-args=-enable-machine-outliner=always'"
+OUTLINED="'-Cllvm-args=-enable-machine-outliner=always','-Cllvm-args=-inline-max-stacksize=512'"
 DEBIAN_RUST=/usr/lib/rustlib/src/rust/library
 export DEBIAN_FRONTEND=noninteractive
 export PATH="$PATH:$HOME/.cargo/bin"

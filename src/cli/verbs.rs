@@ -285,10 +285,12 @@ impl<'a> Context<'a> {
         Inherited { environment: self.arguments.environ, blocked_signals: None }
     }
 
+    #[inline(never)]
     fn boot(&self, path: Option<&CStr>, began: Began) -> Result<'a, i32> {
         init::boot(self.arguments, path.and_then(|path| path.to_str().ok()).unwrap_or_default(), began)
     }
 
+    #[inline(never)]
     fn create(&self, create: &Create<'a>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         let request = self.request(create, true, Gate::Fifo)?;
@@ -309,6 +311,7 @@ impl<'a> Context<'a> {
         }
     }
 
+    #[inline(never)]
     fn run(&self, run: &Run<'a>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         if !run.detach && !run.no_subreaper {
@@ -336,6 +339,7 @@ impl<'a> Context<'a> {
         Ok(exit?.code())
     }
 
+    #[inline(never)]
     fn exec(&self, exec: &Exec<'a>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         let texts = |texts: Texts<'a>| {
@@ -376,6 +380,7 @@ impl<'a> Context<'a> {
         if exec.detach { Ok(0) } else { Ok(foreground::stay(started.running())?.code()) }
     }
 
+    #[inline(never)]
     fn state(&self, id: &'a str) -> Result<'a, i32> {
         let procfs = facts::open_procfs()?;
         let container = list::find(self.root, self.valid(id)?, procfs.as_fd(), self.arena)?;
@@ -401,6 +406,7 @@ impl<'a> Context<'a> {
         })
     }
 
+    #[inline(never)]
     fn list(&self, format: ListFormat, is_quiet: bool) -> Result<'a, i32> {
         let procfs = facts::open_procfs()?;
         let mut broken = |id: &str, error: &Error<'a>| self.log.error(format_args!("load container {id}: {error}"));
@@ -417,6 +423,7 @@ impl<'a> Context<'a> {
         })
     }
 
+    #[inline(never)]
     fn update(&self, id: &'a str, file: Option<&'a CStr>, given: &values::Given<'a>) -> Result<'a, i32> {
         let resources = match file {
             Some(file) => update::read_resources(file, self.arena)?,
@@ -425,6 +432,7 @@ impl<'a> Context<'a> {
         update::update(self.root, self.valid(id)?, &resources, &self.log, self.arena).map(|()| 0)
     }
 
+    #[inline(never)]
     fn events(&self, id: &'a str, interval_ms: Option<u64>) -> Result<'a, i32> {
         let (counters, mut watch) = events::Counters::of(self.root, self.valid(id)?, self.arena)?;
         self.print(|out| stats::stats(id, &counters, out))?;
@@ -442,6 +450,7 @@ impl<'a> Context<'a> {
         }
     }
 
+    #[inline(never)]
     fn stats(&self, ids: &[&'a CStr]) -> Result<'a, i32> {
         let mut out = Output::new(task::stdout());
         let mut one = |id: &'a str| -> Result<'a, ()> {
@@ -462,6 +471,7 @@ impl<'a> Context<'a> {
         out.finish().map(|()| 0).map_err(Error::on("write", "standard output"))
     }
 
+    #[inline(never)]
     fn ps(&self, id: &'a str, format: ListFormat, options: &[&'a CStr]) -> Result<'a, i32> {
         let pids = processes::pids(self.root, self.valid(id)?, self.arena)?;
         if format == ListFormat::Json {
@@ -472,6 +482,7 @@ impl<'a> Context<'a> {
         self.print(|out| ps::print_table(&layout, &found, out))
     }
 
+    #[inline(never)]
     fn spec(&self, bundle: Option<&'a CStr>, is_rootless: bool) -> Result<'a, i32> {
         let directory = fs::open(bundle.unwrap_or(c"."), fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty())
             .doing_at("chdir", bundle.unwrap_or(c"."))?;

@@ -109,6 +109,9 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
     settle_terminal(plan, request.is_detached, request.console_socket)?;
+    if !request.is_detached {
+        sys::forget_code(); // whoever stays with the container need not hold what read and judged its configuration
+    }
     let console_socket = child::connect(request.console_socket, "connect to the console socket")?;
     let pidfd_socket = child::connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;

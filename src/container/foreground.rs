@@ -65,6 +65,8 @@ pub struct Running<'s> {
 /// Stays until the process has ended, and returns how.
 pub fn stay<'a>(running: Running<'_>) -> Result<'a, Exit> {
     let signals = sys::signal_fd(sys::Signals::ALL).doing("signalfd", "")?;
+    sys::forget_stack();
+    sys::forget_code();
     let mut attendance = Attendance { running, signals, relay: None, ended: None };
     let _raw = running.master.map(|_| RawTerminal::enter());
     if let Some(master) = running.master {

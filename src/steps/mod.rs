@@ -28,7 +28,7 @@ use core::ffi::CStr;
 use crate::error::{Fault, Note};
 use crate::mem::PathBuffer;
 use crate::plan::Plan;
-use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd};
+use crate::sys::{self, AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd};
 
 /// What the steps work on. The child owns it; the parent has no part in it after the clone.
 pub struct Stage<'p, 'a> {
@@ -129,6 +129,11 @@ impl<'p, 'a> Stage<'p, 'a> {
 }
 
 impl Stage<'_, '_> {
+    /// Whether it is another process, some day, that gives the start, and not the runtime at once.
+    fn may_wait_long(&self) -> bool {
+        self.start_gate.as_raw_fd() != self.channel.as_raw_fd()
+    }
+
     /// The container's root. Errors: EBADF before there is one.
     fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)

@@ -120,7 +120,13 @@ pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
     core::mem::forget(stage.root.take());
     // A change of ids or capabilities may have made us dumpable again.
     task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
-    sys::close_from_but(first_own(stage), &[stage.channel, stage.start_gate]).map_err(At::from)
+    sys::close_from_but(first_own(stage), &[stage.channel, stage.start_gate])?;
+    if stage.may_wait_long() && stage.plan.seccomp.is_some() {
+        // Not later: the filter may refuse it.
+        sys::forget_stack();
+        sys::forget_code();
+    }
+    Ok(())
 }
 
 /// Becomes the program.

@@ -1,8 +1,11 @@
 //! Memory from the kernel, as large as an arena may ever become; pages that are never touched cost nothing.
 
-use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+use core::ffi::c_void;
 
-use super::{Errno, raw};
+use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+use rustix::mm::{Advice, madvise};
+
+use super::{BorrowedFd, Errno, raw};
 
 // 32-bit kernels take the offset in pages, under another name; ours is always 0.
 #[cfg(target_pointer_width = "64")]
@@ -45,12 +48,35 @@ mod extern_c {
     }
 }
 
+const PAGE: usize = 4096;
+
+/// Reads one byte, however long it takes to come, with next to nothing in memory meanwhile: neither code nor constants nor dead stack.
+///
+/// It lies alone in its block of the program (cross/order.ld) and calls nothing, so that it does not bring back what it gave away.
+#[inline(never)]
+#[unsafe(link_section = ".text.waiting")]
+pub fn read_at_rest(from: BorrowedFd<'_>, byte: &mut [u8; 1]) -> Result<usize, Errno> {
+    forget_stack();
+    forget_code();
+    rustix::io::read(from, byte)
+}
+
+/// Gives back the stack below the caller's, which deeper calls have left behind.
+#[inline(always)]
+pub fn forget_stack() {
+    const KEPT: usize = 2 * PAGE; // for this call itself
+    const REACH: usize = 256 << 10; // the kernel maps nothing else within 1 MiB below a stack (stack_guard_gap)
+    let local = 0u8;
+    let end = ((&raw const local) as usize - KEPT) & !(PAGE - 1);
+    // SAFETY: what lies below the stack pointer is nobody's; the system call and its wrapper need less than what is kept.
+    let _ = unsafe { madvise((end - REACH) as *mut c_void, REACH, Advice::LinuxDontNeed) }; // ENOMEM: the stack is shorter
+}
+
 /// Gives back the pages of our own code; those that are still needed come again one by one.
+#[inline(always)]
 pub fn forget_code() {
-    const PAGE: usize = 4096;
-    const MADV_DONTNEED: usize = 4;
     let start = (&raw const extern_c::__executable_start) as usize;
     let end = ((&raw const extern_c::etext) as usize).next_multiple_of(PAGE);
     // SAFETY: the pages are a private mapping of a file that nobody writes to: what is read again is the same.
-    let _ = unsafe { raw::call(linux_raw_sys::general::__NR_madvise, [start, end - start, MADV_DONTNEED, 0, 0, 0]) }; // then it costs what it costs
+    let _ = unsafe { madvise(start as *mut c_void, end - start, Advice::LinuxDontNeed) }; // then it costs what it costs
 }

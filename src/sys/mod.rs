@@ -34,7 +34,7 @@ pub use listen::{accept_root, connect_for_messages, connect_for_requests, listen
 pub use machine::{
     Leave, add_entropy, catch_ctrl_alt_del, feed_watchdog, leave, load_module, set_clock, set_watchdog, unmount, was_reset_by_watchdog,
 };
-pub use memory::{forget_code, map_anonymous, with_memory, with_words};
+pub use memory::{forget_code, forget_stack, map_anonymous, read_at_rest, with_memory, with_words};
 pub use mount::{
     About, Attributes, about, bind, bind_onto_itself, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs,
     mount_onto, mount_tree, path_of, remount, set_label, set_propagation, unmount_detached,
