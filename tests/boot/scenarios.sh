@@ -109,6 +109,8 @@ pid=$(field web pid)
 kill -QUIT 1
 check "our next life keeps what runs" eval 'dmesg | grep -q "executed anew" && state web ready && test $(field web pid) = $pid'
 check "and the logs" eval 'said loud | grep -q "<3> an error"'
+# Not before our next life is ready for one.
+until grep -q '^SigCgt:.*[1-9a-f]' /proc/1/status; do sleep 0.2; done
 kill -SEGV 1
 check "a fault is survived" eval 'dmesg | grep -q "a bug of ours" && state web ready && test $(field web pid) = $pid'
 mkdir -p /containers/services/later && cp -r /containers/services/follower/config.json /containers/services/follower/rootfs /containers/services/later/
