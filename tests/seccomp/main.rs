@@ -36,5 +36,5 @@ fn arena() -> Arena<'static> {
 fn read(text: &str, arena: &Arena<'static>) -> Seccomp<'static> {
     let text: &'static str = text.to_string().leak();
     let (profile, _) = ocinit::json::read::<Seccomp<'_>>(text.as_bytes(), arena).unwrap_or_else(|error| panic!("{error}: {text}"));
-    profile
+    *profile
 }
