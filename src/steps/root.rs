@@ -103,12 +103,21 @@ pub fn take(stage: &mut Stage<'_, '_>) -> Done {
 }
 
 /// pivot_root(2), notes: with both arguments `.` the old root ends up on top of the new one; taking it off leaves nothing of it.
+///
+/// Mustn't: take it off the host too, whose peer it is where the host's mounts were left shared.
 fn pivot(stage: &Stage<'_, '_>) -> Done {
+    let is_shared = stage.plan.root.of_the_host == 0;
+    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    let old = if is_shared { Some(fs::open(c"/", flags, fs::Mode::empty())?) } else { None };
     match task::pivot_root(c".", c".") {
         // The initial ramfs is no mount that could be taken off. The parent looks whether it is that.
         Err(Errno::INVAL) => move_root(stage).map_err(|at| if at.errno == Errno::INVAL { At::note(Note::Pivot)(at.errno) } else { at }),
         answer => {
             answer.map_err(At::note(Note::Pivot))?;
+            if let Some(old) = old {
+                task::fchdir(&old)?;
+                sys::mount(c"", c".", c"", MS_SLAVE | MS_REC, c"").map_err(At::note(Note::Propagation))?;
+            }
             sys::unmount_detached(c".").map_err(At::from)
         }
     }
@@ -144,6 +153,11 @@ fn take_away(stage: &Stage<'_, '_>, path: &core::ffi::CStr) -> Result<(), Errno>
         opened => opened?,
     };
     make_private(stage, &fs::openat(&mount, c"..", flags, fs::Mode::empty())?)?;
+    // What is mounted below it goes along, and would go from the peers of its parent, this mount.
+    match sys::set_propagation(stage.procfs, mount.as_fd(), MS_SLAVE | MS_REC) {
+        Err(Errno::INVAL) | Ok(()) => {} // it is no mount any more
+        Err(errno) => return Err(errno),
+    }
     match sys::unmount_detached(path) {
         Err(Errno::INVAL | Errno::PERM) => sys::mount_onto(mount.as_fd(), c"tmpfs", c"tmpfs", 0, c""), // a user namespace has locked it
         done => done,
