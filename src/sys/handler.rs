@@ -38,10 +38,15 @@ pub fn survive_faults(argv: &'static [CPointer<'static>], envp: &'static [CPoint
     let stack = c::stack_t { ss_sp: room.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES as _ };
     // SAFETY: the stack is never given back; the struct outlives the call.
     let _ = unsafe { raw::call(c::__NR_sigaltstack, [(&raw const stack) as usize, 0, 0, 0, 0, 0]) }; // without it only an overflow of the stack is lost
-    // SA_RESTORER is asked for on x86_64, where a handler that never returns may as well name itself.
-    let action = [on_fault as *const () as usize, (c::SA_ONSTACK | c::SA_RESTORER) as usize, on_fault as *const () as usize, 0, 0];
+    // struct kernel_sigaction: handler, flags, restorer, mask. A handler that never returns may as well name itself as the restorer,
+    // which x86_64 asks for and RISC-V's struct has no room for.
+    let handler = on_fault as *const () as usize;
+    #[cfg(any(target_arch = "riscv64", target_arch = "loongarch64"))]
+    let action = [handler, c::SA_ONSTACK as usize, 0, 0, 0];
+    #[cfg(not(any(target_arch = "riscv64", target_arch = "loongarch64")))]
+    let action = [handler, (c::SA_ONSTACK | c::SA_RESTORER) as usize, handler, 0, 0];
     for signal in FAULTS {
-        // SAFETY: three words and an empty mask are the kernel's struct on every architecture; the handler lives as long as we do.
+        // SAFETY: the words are the kernel's struct, with an empty mask; the handler lives as long as we do.
         let _ = unsafe { raw::call(c::__NR_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, 8, 0, 0]) };
     }
 }
