@@ -155,6 +155,9 @@ impl Init<'_> {
     }
 
     fn until_next(&self) -> u64 {
+        if self.phase == Phase::Over {
+            return 0; // nothing more is waited for
+        }
         let next = self.lives.iter().map(|live| {
             let health = if live.health_at_ms == 0 { u64::MAX } else { live.health_at_ms };
             live.life.next_ms().min(health)
