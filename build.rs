@@ -32,16 +32,17 @@ fn is_set(variable: &str, value: &str) -> bool {
 const SYSCALLS: &str = "src/names/syscalls.txt";
 
 /// What src/names/syscalls.rs calls each family, and the columns of its members. Those that nobody names are not in the binary.
-const FAMILIES: [(&str, &[&str]); 6] = [
+const FAMILIES: [(&str, &[&str]); 7] = [
     ("X86_64", &["x86_64", "x86", "x32"]),
     ("X86", &["x86"]),
     ("AARCH64", &["aarch64", "arm"]),
     ("ARM", &["arm"]),
     ("RISCV64", &["riscv64"]),
     ("LOONGARCH64", &["loongarch64"]),
+    ("POWERPC", &["powerpc"]),
 ];
 
-/// The calls of i386 that have, or had, no number of their own: they go through socketcall(2) and ipc(2).
+/// The calls of i386 and PowerPC that have, or had, no number of their own: they go through socketcall(2) and ipc(2).
 const MULTIPLEXED: &str = "accept bind connect getpeername getsockname getsockopt listen msgctl msgget msgrcv msgsnd recv recvfrom \
     recvmsg semctl semget semop semtimedop send sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socket socketpair \
     accept4 recvmmsg sendmmsg";
@@ -83,7 +84,7 @@ fn rows(table: &str, members: &[&str]) -> BTreeMap<String, Vec<u32>> {
             rows.insert(words[0].to_string(), slots);
         }
     }
-    if members.contains(&"x86") {
+    if members.iter().any(|member| ["x86", "powerpc"].contains(member)) {
         for name in MULTIPLEXED.split_whitespace() {
             rows.entry(name.to_string()).or_insert_with(|| vec![NONE; members.len()]);
         }

@@ -39,17 +39,28 @@ need() {
 # The triple that a name or its first word stands for; nothing stands for this machine.
 triple() {
     local name=${1:-$(uname -m)} known
-    case $name in armv7l | armv8l | arm) name=armv7 ;; amd64) name=x86_64 ;; arm64) name=aarch64 ;; esac
-    for known in $(targets); do
+    case $name in armv7l | armv8l) name=armv7 ;; amd64) name=x86_64 ;; arm64) name=aarch64 ;; esac
+    case $name in i386 | i586) name=i686 ;; riscv64) name=riscv64gc ;; armv6 | armv6l | armel) name=arm ;; armv5 | armv5tel) name=armv5te ;; ppc) name=powerpc ;; esac
+    for known in $(targets every); do
         case $known in "$name" | "$name"-*) echo "$known"; return ;; esac
     done
-    die "no such target: $name (there are: $(targets | tr '\n' ' '))"
+    die "no such target: $name (there are: $(targets every | tr '\n' ' '))"
 }
 
-targets() { awk '!/^#/ && NF { print $1 }' cross/budgets; }
+# targets [all | tier1 | every]: `tier1` boots and runs the container suites; tier 2 builds and is tested under qemu-user; tier 0 is a
+# recipe that nobody has seen succeed, built only where it is named.
+targets() {
+    local target tier
+    for target in $(awk '!/^#/ && NF { print $1 }' cross/budgets); do
+        tier=$(sed -n 's/^tier=//p' "cross/$target/target.env")
+        case ${1:-all}$tier in tier1[02] | all0) ;; *) echo "$target" ;; esac
+    done
+}
 
-# The variables of a target's folder: debian_arch, musl_dir, qemu.
+# The variables of a target's folder: where its musl comes from (debian_arch and musl_dir, or zig_target), qemu, tier; for those
+# that boot: kernel_package, kernel_arch, kernel_suite, machine (QEMU's command), console.
 load_target() {
+    unset debian_arch musl_dir zig_target qemu tier kernel_package kernel_arch kernel_suite machine console
     # shellcheck source=/dev/null
     . "cross/$1/target.env"
 }
@@ -139,17 +150,63 @@ cargo_by_debian() {
     debian_cargo
     need "$DEBIAN_RUST/core" rust-web-src
     need ld.lld lld
-    libc=$(library "$target" musl-dev "usr/lib/$musl_dir/libc.a")
+    libc=$(libc "$target") || exit 1
     say "$target: Debian's $(/usr/bin/rustc --version), $parts from source, musl in $libc, ld.lld"
     link="'-Clinker-flavor=ld.lld','-Clink-self-contained=no','-Clink-arg=$libc/crt1.o','-Clink-arg=-L$libc'"
+    # zig keeps memcpy and the like apart from the rest of musl.
+    [ -z "${zig_target:-}" ] || link="$link,'-Clink-arg=-lzigc','-Clink-arg=-lcompiler_rt'"
     [ "$scope" = std ] || link="$link,$SILENT_PANICS,$OUTLINED"
     if [ "$scope" = std ]; then
         # std's panic machinery names an unwinder even where panics abort.
-        link="$link,'-Lnative=$libc','-Lnative=$(library "$target" libunwind-14-dev usr/lib/llvm-14/lib/libunwind.a)'"
+        link="$link,'-Lnative=$libc'"
+        [ -n "${zig_target:-}" ] || link="$link,'-Lnative=$(library "$target" libunwind-14-dev usr/lib/llvm-14/lib/libunwind.a)'"
         set -- "$@" -Zpanic-abort-tests
     fi
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "$@" --target "$target" "-Zbuild-std=$parts" \
         --config "target.$target.linker='ld.lld'" --config "target.$target.rustflags=[$link]"
+}
+
+# libc TARGET: the folder with musl's crt1.o and libc.a: of Debian's musl-dev where Debian has the architecture, else made by zig.
+libc() {
+    local target=$1
+    if [ -n "${musl_dir:-}" ]; then library "$target" musl-dev "usr/lib/$musl_dir/libc.a"; else libc_by_zig "$target"; fi
+}
+
+# zig carries musl's sources, and builds them for whatever it links. Linking an empty program leaves the libraries in its cache:
+# libc.a, libzigc.a and libcompiler_rt.a with what zig keeps apart from it, and the unwinder that std's tests name.
+ZIG_VERSION=0.15.2
+libc_by_zig() {
+    local target=$1 folder=$PWD/$TOOLS/$1/musl scratch=$PWD/$TOOLS/$1/zig link
+    if [ ! -e "$folder/libc.a" ]; then
+        fetch_zig
+        say "builds musl for $zig_target by zig $ZIG_VERSION"
+        rm -rf "$scratch" "$folder.part"
+        mkdir -p "$scratch" "$folder.part"
+        echo 'int main(void) { return 0; }' >"$scratch/empty.c"
+        ZIG_GLOBAL_CACHE_DIR=$scratch ZIG_LOCAL_CACHE_DIR=$scratch "$TOOLS/zig/ziglang/zig" cc -target "$zig_target" -Os -static \
+            "$scratch/empty.c" -lunwind -o "$scratch/empty" --verbose 2>"$scratch/log" ||
+            { tail -n 20 "$scratch/log" >&2; die "zig could not build musl for $zig_target"; }
+        # Its last line links the program; one before may join the parts of crt1.o.
+        link=$(grep -a '^ld.lld' "$scratch/log" | tail -n 1)
+        # shellcheck disable=SC2046 # no path here has a space
+        cp $(grep -o '[^ ]*/\(crt1.o\|lib[a-z_]*.a\)' <<<"$link") "$folder.part/" && [ -e "$folder.part/libc.a" ] && [ -e "$folder.part/crt1.o" ] ||
+            die "zig $ZIG_VERSION does not say where its crt1.o and libc.a are"
+        mv "$folder.part" "$folder"
+        rm -rf "$scratch"
+    fi
+    echo "$folder"
+}
+
+# PyPI's ziglang, by pip or (a fresh Debian has none) by apt's. Once: 90 MB to fetch, 380 MB on disk.
+fetch_zig() {
+    [ ! -x "$TOOLS/zig/ziglang/zig" ] || return 0
+    local pip=pip
+    has pip || { need pip3 python3-pip; pip=pip3; }
+    say "fetches ziglang $ZIG_VERSION from PyPI"
+    rm -rf "$TOOLS/zig" "$TOOLS/zig.part"
+    "$pip" install --quiet --no-deps --target "$TOOLS/zig.part" "ziglang==$ZIG_VERSION" >"$TOOLS/zig.log" 2>&1 ||
+        { rm -rf "$TOOLS/zig.part"; tail -n 5 "$TOOLS/zig.log" >&2; die "could not fetch ziglang: without network put it into $TOOLS/zig by pip install --target"; }
+    mv "$TOOLS/zig.part" "$TOOLS/zig"
 }
 
 # library TARGET PACKAGE FILE: the folder that holds FILE of PACKAGE for TARGET's architecture; unpacked, not installed.
@@ -160,23 +217,46 @@ library() {
     dirname "$root/$file"
 }
 
-# fetch PACKAGE ARCHITECTURE ROOT: unpacks Debian's package into ROOT. The machine's own apt need not know the architecture.
-fetch() {
-    local package=$1 arch=$2 root=$3 apt="$PWD/$TOOLS/apt-$2" options
-    has apt-get || die "needs $package for $arch, unpacked in $root (there is no apt-get here)"
-    say "downloads $package for $arch by apt-get"
-    mkdir -p "$root" "$apt/lists/partial" "$apt/cache/archives/partial"
+# apt_for ARCHITECTURE [SUITE]: sets `options` and `apt`: an apt of its own, since the machine's need not know the architecture or the suite.
+apt_for() {
+    local arch=$1 suite=${2:-} mirror
+    has apt-get || die "needs Debian packages for $arch, and there is no apt-get here"
+    apt="$PWD/$TOOLS/apt-$arch${suite:+-$suite}"
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
     options="-q -o APT::Architecture=$arch -o APT::Architectures=$arch -o APT::Sandbox::User=$(id -un)"
     options="$options -o Dir::State::Lists=$apt/lists -o Dir::Cache=$apt/cache"
+    if [ -n "$suite" ]; then
+        # The mirror and the keys that the machine itself uses.
+        mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' ')
+        [ -n "$mirror" ] || die "no Debian mirror is set up here, so $suite cannot be had"
+        echo "deb $mirror $suite main" >"$apt/sources.list"
+        options="$options -o Dir::Etc::SourceList=$apt/sources.list -o Dir::Etc::SourceParts=-"
+    fi
     [ -e "$apt/updated" ] || {
         # Some other vendor's list may lack the architecture; what counts is whether the package can be had.
         apt-get $options update >"$apt/log" 2>&1 || say "apt-get update had errors; going on"
         touch "$apt/updated"
     }
+}
+
+# depends PACKAGE ARCHITECTURE [SUITE]: the first kernel package that a meta package depends on.
+depends() {
+    local apt options
+    apt_for "$2" "${3:-}"
+    apt-cache $options depends "$1" 2>/dev/null | sed -n 's/^ *Depends: //p' | grep '^linux-image-' | head -n 1
+}
+
+# fetch PACKAGE ARCHITECTURE ROOT [SUITE]: unpacks Debian's package into ROOT.
+fetch() {
+    local package=$1 arch=$2 root=$3 apt options
+    say "downloads $package for $arch by apt-get"
+    apt_for "$arch" "${4:-}"
+    mkdir -p "$root"
     (cd "$apt/cache" && rm -f "$package"_*.deb && apt-get $options download "$package" >>"$apt/log" 2>&1) || {
         rm -f "$apt/updated"
         tail -n 20 "$apt/log" >&2
         die "could not download $package for $arch"
     }
     dpkg-deb -x "$apt/cache/$package"_*.deb "$root"
+    rm -f "$apt/cache/$package"_*.deb
 }

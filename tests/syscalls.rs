@@ -9,7 +9,7 @@ use std::process::Command;
 
 const TABLE: &str = "src/names/syscalls.txt";
 
-const COLUMNS: [&str; 7] = ["x86_64", "x86", "x32", "aarch64", "arm", "riscv64", "loongarch64"];
+const COLUMNS: [&str; 8] = ["x86_64", "x86", "x32", "aarch64", "arm", "riscv64", "loongarch64", "powerpc"];
 
 /// Numbers that are written without the bit that only says that they are of x32.
 const X32_BIT: u32 = 0x4000_0000;

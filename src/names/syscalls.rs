@@ -127,6 +127,7 @@ families! {
     RISCV64 = [abi("SCMP_ARCH_RISCV64", 0xc000_00f3, true)], RISCV64_NAMES RISCV64_OFFSETS RISCV64_NUMBERS;
     LOONGARCH64 = [abi("SCMP_ARCH_LOONGARCH64", 0xc000_0102, true)],
         LOONGARCH64_NAMES LOONGARCH64_OFFSETS LOONGARCH64_NUMBERS;
+    POWERPC = [Abi { has_multiplexers: true, ..abi("SCMP_ARCH_PPC", 0x14, false) }], POWERPC_NAMES POWERPC_OFFSETS POWERPC_NUMBERS;
 }
 
 // With the tables, which of the families is `FAMILY`: that of this machine.
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_name_is_found_and_found_again_by_its_number() {
-        for family in [&X86_64, &X86, &AARCH64, &ARM, &RISCV64, &LOONGARCH64] {
+        for family in [&X86_64, &X86, &AARCH64, &ARM, &RISCV64, &LOONGARCH64, &POWERPC] {
             for row in 0..family.numbers.len() {
                 assert_eq!(family.row(family.name(row)), Some(row));
                 for member in 0..family.abis.len() {
