@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::bundle::{self, Request};
 use crate::config::Choices;
 use crate::image::Kind;
+use crate::initramfs;
 use crate::{Result, text};
 
 /// A small root file system has megabytes; what needs more is told so.
@@ -32,11 +33,17 @@ makes the OCI bundle FOLDER of SOURCE, which is
     -q, --quiet            no progress
 
 The config.json that it writes takes away: no new privileges, few capabilities, masked paths, no devices but the default ones.
+
+    ocinit-host initramfs --init OCINIT [--files FOLDER] TARGET [BUNDLE...]
+
+makes the root file system TARGET (cpio, gzip) that the kernel unpacks into memory: OCINIT as /init, the files of FOLDER,
+and the bundles below /etc/ocinit/bundles. The same files give the same bytes; SOURCE_DATE_EPOCH is the time of all.
 ";
 
 pub fn run(words: &[String]) -> Result<()> {
     match words.first().map(String::as_str) {
         Some("bundle") => bundle::make(&bundle_request(&words[1..])?),
+        Some("initramfs") => initramfs::make(&initramfs_request(&words[1..])?),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(())
@@ -45,7 +52,7 @@ pub fn run(words: &[String]) -> Result<()> {
             println!("ocinit-host version {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Some(word) => Err(format!("no such command: {} (there is: bundle; `ocinit-host help` says more)", text::shown(word))),
+        Some(word) => Err(format!("no such command: {} (there are: bundle, initramfs; `ocinit-host help` says more)", text::shown(word))),
         None => Err("says nothing of what to do: `ocinit-host help` lists it".into()),
     }
 }
@@ -106,6 +113,25 @@ fn bundle_request(words: &[String]) -> Result<Request> {
         request.choices.name = bundle::name_of(&request.target);
     }
     Ok(request)
+}
+
+fn initramfs_request(words: &[String]) -> Result<initramfs::Request> {
+    let mut words = words.iter();
+    let (mut init, mut files, mut named) = (None, None, Vec::new());
+    while let Some(word) = words.next() {
+        let mut value = || words.next().map(PathBuf::from).ok_or_else(|| format!("{word}: wants a value"));
+        match word.as_str() {
+            "--init" => init = Some(value()?),
+            "--files" => files = Some(value()?),
+            option if option.starts_with('-') => return Err(format!("initramfs has no option {}", text::shown(option))),
+            _ => named.push(PathBuf::from(word)),
+        }
+    }
+    let init = init.ok_or("initramfs wants --init OCINIT")?;
+    if named.is_empty() {
+        return Err("initramfs wants a name: TARGET".into());
+    }
+    Ok(initramfs::Request { target: named.remove(0), init, bundles: named, files })
 }
 
 /// A profile, which must have at least what the specification demands.

@@ -5,6 +5,7 @@ mod bundle;
 mod command_line;
 mod config;
 mod image;
+mod initramfs;
 mod layer;
 mod layout;
 mod progress;
