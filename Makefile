@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: manual clients help build build-all host size test unit lint demo bench clean board soak
+.PHONY: manual clients help build build-all host image packages size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -18,6 +18,14 @@ build-all:
 ## make host                     ocinit-host, at target/dist/host/ocinit-host: makes bundles on the build host
 host:
 	@cross/host/build
+
+## make image TARGET=aarch64 BUNDLES="web db"   a bootable folder, target/image/TARGET: kernel, initramfs, the line for QEMU
+image: build
+	@cross/image $(or $(TARGET),$(shell uname -m)) $(BUNDLES)
+
+## make packages                 the Debian package of TARGET, beside its binary (cross/packages has the others)
+packages: build
+	@cross/packages/debian/build $(TARGET)
 
 ## make size                     their sizes, against the budget
 size: build-all
