@@ -123,7 +123,7 @@ fn pivot(stage: &Stage<'_, '_>) -> Done {
     }
 }
 
-/// Moves the root over the host's, which stays below: so every whole procfs and sysfs of the host is taken away or covered first, or a
+/// Moves the root over the host's, which stays below: so every whole procfs and sysfs of the host is covered first, or a
 /// user namespace inside could mount them anew, without what is masked in ours.
 fn move_root(stage: &Stage<'_, '_>) -> Done {
     sys::send(stage.channel, &[sync::UNCOVER], None)?;
@@ -136,7 +136,7 @@ fn move_root(stage: &Stage<'_, '_>) -> Done {
             _ => return Err(At::note(Note::Gone)(Errno::INVAL)),
         }
         let path = core::ffi::CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
-        take_away(stage, path).map_err(At::note(Note::Uncover))?;
+        cover(stage, path).map_err(At::note(Note::Uncover))?;
     }
     task::fchdir(stage.root()?)?;
     sys::mount(c"", c"/", c"", MS_PRIVATE, c"").map_err(At::note(Note::Propagation))?;
@@ -145,23 +145,18 @@ fn move_root(stage: &Stage<'_, '_>) -> Done {
     Ok(())
 }
 
-/// Mustn't: take it away in the namespaces of the host's peers.
-fn take_away(stage: &Stage<'_, '_>, path: &core::ffi::CStr) -> Result<(), Errno> {
+/// Covers a procfs or sysfs: to take it away could take it, or what is below it, from the host's peers, and some a user namespace has locked.
+fn cover(stage: &Stage<'_, '_>, path: &core::ffi::CStr) -> Result<(), Errno> {
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
     let mount = match fs::open(path, flags, fs::Mode::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // it has gone with another
         opened => opened?,
     };
-    make_private(stage, &fs::openat(&mount, c"..", flags, fs::Mode::empty())?)?;
-    // What is mounted below it goes along, and would go from the peers of its parent, this mount.
-    match sys::set_propagation(stage.procfs, mount.as_fd(), MS_SLAVE | MS_REC) {
-        Err(Errno::INVAL) | Ok(()) => {} // it is no mount any more
-        Err(errno) => return Err(errno),
+    match sys::set_propagation(stage.procfs, mount.as_fd(), MS_PRIVATE) {
+        Err(Errno::INVAL) => return Ok(()), // the same
+        done => done?,
     }
-    match sys::unmount_detached(path) {
-        Err(Errno::INVAL | Errno::PERM) => sys::mount_onto(mount.as_fd(), c"tmpfs", c"tmpfs", 0, c""), // a user namespace has locked it
-        done => done,
-    }
+    sys::mount_onto(mount.as_fd(), c"tmpfs", c"tmpfs", 0, c"")
 }
 
 /// Gives `/` its propagation.
