@@ -145,6 +145,8 @@ fn make_plan<'a>(
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
         let (uid, gid) = (task::geteuid(), task::getegid());
+        // Only other paths begin where we are.
+        let is_absolute = bundle.config.linux.is_some_and(|linux| linux.cgroups_path.starts_with('/'));
         let facts = Facts {
             user: (uid.as_raw(), gid.as_raw()),
             resctrl_mount: match bundle.config.linux.is_some_and(|linux| linux.intel_rdt.is_some()) {
@@ -156,7 +158,7 @@ fn make_plan<'a>(
             seccomp_blob: seccomp::blob(bundle.config, bundle.path, memory)?,
             bundle: bundle.path,
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
-            own_cgroup: facts::own_cgroup(procfs, memory)?,
+            own_cgroup: if is_absolute { "" } else { facts::own_cgroup(procfs, memory)? },
         };
         let cgroup_manager = match request.options.cgroup_manager {
             Manager::Cgroupfs => Manager::Cgroupfs,

@@ -31,12 +31,15 @@ impl Drop for Keeper {
 
 impl Keeper {
     fn new<'a>() -> Result<'a, Keeper> {
+        let runtime = task::getpid();
         match sys::clone(0, None).or_else(|_| sys::fork(0)) {
             Ok(Clone::Child) => {
-                let _ = task::set_parent_process_death_signal(Some(task::Signal::KILL)); // it also ends when nobody kills it
-                loop {
+                let tied = task::set_parent_process_death_signal(Some(task::Signal::KILL));
+                // Killed by us, or ended with us: also if we were gone before it was tied to us.
+                while tied.is_ok() && task::getppid() == Some(runtime) {
                     let _ = task::poll(&mut [], None);
                 }
+                sys::exit(0)
             }
             Ok(Clone::Parent { pid, pidfd }) => Ok(Keeper { pid, pidfd }),
             Err(errno) => Err(Error::errno("clone", "a process to begin a scope with", errno)),
