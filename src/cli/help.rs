@@ -7,7 +7,7 @@ use super::parse::Topic;
 use super::refusal::Misuse;
 use super::version;
 
-const SUMMARY: &str = "an OCI container runtime for embedded Linux";
+const SUMMARY: &str = "Open Container Initiative runtime for embedded Linux";
 
 /// Prints help on `topic`; `program` is the name to show.
 pub fn print(topic: Topic, program: &str, out: &mut dyn Write) -> fmt::Result {
