@@ -144,17 +144,17 @@ fn owner(config: &Config<'_>, namespaces: &Namespaces<'_>) -> Option<u32> {
 /// An absolute path counts from the mount; a relative one, or else the id, from the parent of the runtime's own cgroup,
 /// because that one itself holds processes and so may not hand on controllers.
 fn path<'a>(written: &'a str, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
-    if written.split('/').any(|component| matches!(component, "." | "..")) || written.contains('\0') {
-        return Err(Error::text("linux.cgroupsPath", written, "it may not hold `.`, `..` or NUL"));
+    if written.contains('\0') {
+        return Err(Error::text("linux.cgroupsPath", written, "it may not hold NUL"));
     }
     if options.is_rootless && written.is_empty() && facts.own_cgroup.is_empty() {
         return Err(Error::text("linux.cgroupsPath", written, "the runtime's own cgroup is not known"));
     }
     let parent = if written.starts_with('/') { "" } else { facts.own_cgroup.rsplit_once('/').map_or("", |(parent, _)| parent) };
     let own = if written.is_empty() { options.id } else { written };
-    let components = || parent.split('/').chain(own.split('/')).filter(|component| !component.is_empty());
-    let pieces = components().count();
-    if pieces == 0 {
+    let below = || kept(own);
+    let components = || parent.split('/').filter(|component| !component.is_empty()).chain(below());
+    if below().count() == 0 {
         return Err(Error::text("linux.cgroupsPath", written, "it names the root of the hierarchy"));
     }
     struct Joined<I>(I);
@@ -164,6 +164,23 @@ fn path<'a>(written: &'a str, facts: &Facts<'a>, options: &Options<'a>, arena: &
         }
     }
     Ok(arena.format(format_args!("{}", Joined(components())))?)
+}
+
+/// The components that are left when `.` and `..` are taken by the letter, as runc does; no `..` leads above where the path begins.
+fn kept(path: &str) -> impl Iterator<Item = &str> + Clone {
+    let stays = move |index: usize| {
+        let mut depth = 1;
+        path.split('/').skip(index + 1).all(|component| {
+            match component {
+                "" | "." => {}
+                ".." => depth -= 1,
+                _ => depth += 1,
+            }
+            depth != 0
+        })
+    };
+    let is_kept = move |(index, component): &(usize, &str)| !matches!(*component, "" | "." | "..") && stays(*index);
+    path.split('/').enumerate().filter(is_kept).map(|(_, component)| component)
 }
 
 #[cfg(test)]
@@ -197,7 +214,10 @@ mod tests {
 
     #[test]
     fn a_path_does_not_climb_nor_name_the_root() {
-        assert!(path_of("/a/../../b", "/").unwrap_err().contains("may not hold"));
+        assert_eq!(path_of("/a/../../b", "/user/shell").unwrap(), "/b");
+        assert_eq!(path_of("../../a/./b/../c", "/user/shell").unwrap(), "/user/a/c");
+        assert!(path_of("/a/..", "/").unwrap_err().contains("root of the hierarchy"));
+        assert!(path_of("..", "/user/shell").unwrap_err().contains("root of the hierarchy"));
         assert!(path_of("///", "/").unwrap_err().contains("root of the hierarchy"));
     }
 }
