@@ -160,10 +160,11 @@ struct Child<'h> {
 impl Child<'_> {
     fn attend(&mut self, timeout_seconds: Option<u64>, output: &mut Output) -> Done {
         const ASK_AGAIN_MS: u64 = 5;
+        const MOST_CHUNKS: usize = 128; // what a pipe holds: one that writes without end must not keep us from its deadline
         let deadline = timeout_seconds.map(|seconds| task::now_ms().saturating_add(seconds.saturating_mul(1000)));
         loop {
             let exit = sys::try_wait_pid(self.pid)?;
-            while self.move_output(output) {}
+            let _ = (0..MOST_CHUNKS).all(|_| self.move_output(output)); // or to what is there now
             if let Some(exit) = exit {
                 return judge(exit);
             }
