@@ -12,6 +12,7 @@ use crate::plan::network::NetDevice;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd};
 
 const RTM_NEWLINK: u16 = 16; // rtnetlink(7)
+const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const IFF_UP: u32 = 1;
@@ -73,12 +74,19 @@ fn move_device(from: &Place, to: &Place, name: &str, new_name: &str) -> Done {
     let index = sys::interface_index(here, name.as_bytes()).map_err(At::note(Note::NetFind))?;
     let mut addresses = heapless::Vec::new();
     collect_addresses(here, index, &mut addresses).map_err(At::note(Note::NetAddress))?;
+    let was_up = is_up(here, index).map_err(At::note(Note::NetMove))?;
     set_up(here, index, false).map_err(At::note(Note::NetMove))?;
     let mut message = Message::of_link(index, 0, IFF_UP); // a device that is up cannot be renamed
     message.attribute(n::_bindgen_ty_2::IFLA_IFNAME as u16, &[new_name.as_bytes(), b"\0"]);
     let namespace = sys::AsRawFd::as_raw_fd(&to.namespace).to_ne_bytes();
     message.attribute(n::_bindgen_ty_2::IFLA_NET_NS_FD as u16, &[&namespace]);
-    message.send(here).map_err(At::note(Note::NetMove))?;
+    if let Err(errno) = message.send(here) {
+        // It stays, as it was: to be down has cost it its IPv6 addresses.
+        if was_up {
+            let _ = set_up(here, index, true).and_then(|()| add_addresses(here, index, &addresses)); // the first error is told
+        }
+        return Err(At::note(Note::NetMove)(errno));
+    }
     let index = sys::interface_index(there, new_name.as_bytes()).map_err(At::note(Note::NetMove))?;
     add_addresses(there, index, &addresses).map_err(At::note(Note::NetAddress))?;
     set_up(there, index, true).map_err(At::note(Note::NetUp))
@@ -86,6 +94,18 @@ fn move_device(from: &Place, to: &Place, name: &str, new_name: &str) -> Done {
 
 fn set_up(socket: BorrowedFd<'_>, index: i32, is_up: bool) -> Result<(), Errno> {
     Message::of_link(index, if is_up { IFF_UP } else { 0 }, IFF_UP).send(socket)
+}
+
+fn is_up(socket: BorrowedFd<'_>, index: i32) -> Result<bool, Errno> {
+    let mut flags = 0;
+    let mut request = Message::of_link(index, 0, 0);
+    request.0[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
+    // struct nlmsghdr, then struct ifinfomsg, whose third word it is.
+    sys::request(socket, request.as_bytes(), &mut |message| {
+        flags = message.get(24..28).and_then(|flags| flags.try_into().ok()).map_or(0, u32::from_ne_bytes);
+        Ok(())
+    })?;
+    Ok(flags & IFF_UP != 0)
 }
 
 /// The permanent addresses of global scope, each as the requests that set it again, one behind the other.
@@ -116,8 +136,10 @@ fn add_addresses(socket: BorrowedFd<'_>, index: i32, addresses: &[u8]) -> Result
         let (one, others) = rest.split_at_checked(length).ok_or(Errno::BADMSG)?;
         let mut message = heapless::Vec::<u8, MESSAGE_BYTES>::from_slice(one).map_err(|_| Errno::TOOBIG)?;
         message[20..24].copy_from_slice(&index.to_ne_bytes());
-        sys::request(socket, &message, &mut |_| Ok(()))?;
-        rest = others;
+        match sys::request(socket, &message, &mut |_| Ok(())) {
+            Ok(()) | Err(Errno::EXIST) => rest = others, // it has kept that one
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
 }
