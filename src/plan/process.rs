@@ -118,7 +118,7 @@ pub(super) fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Option
         gid: user.gid,
         additional_gids: numbers(&user.additional_gids, arena)?,
         umask: user.umask.unwrap_or(0o022),
-        held_for_seccomp: held_for_seccomp(config, facts, written.no_new_privileges, &sets),
+        held_for_seccomp: held_for_seccomp(config, facts, written.no_new_privileges, &sets)?,
         capabilities: sets,
         limits: limits(&written.rlimits, arena)?,
         no_new_privileges: written.no_new_privileges,
@@ -249,9 +249,16 @@ fn capabilities(written: &spec::Capabilities<'_>) -> Capabilities {
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
-fn held_for_seccomp(config: &Config<'_>, facts: &Facts<'_>, no_new_privileges: bool, sets: &Capabilities) -> u64 {
-    let has_filter = facts.seccomp_blob.is_some() || config.linux.as_ref().is_some_and(|linux| linux.seccomp.is_some());
-    if has_filter && !no_new_privileges { CAP_SYS_ADMIN & !sets.effective } else { 0 }
+/// Errors: the capset(2) that gives it up again would wait for somebody who gets the listener only afterwards.
+fn held_for_seccomp<'a>(config: &Config<'_>, facts: &Facts<'_>, no_new_privileges: bool, sets: &Capabilities) -> Result<'a, u64> {
+    let profile = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let has_filter = facts.seccomp_blob.is_some() || profile.is_some();
+    let held = if has_filter && !no_new_privileges { CAP_SYS_ADMIN & !sets.effective } else { 0 };
+    let asks = |rule: &spec::Syscall<'_>| rule.action == "SCMP_ACT_NOTIFY" && rule.names.iter().any(|name| *name == "capset");
+    if held != 0 && profile.is_some_and(|profile| profile.syscalls.iter().any(asks)) {
+        return Err(Error::said("linux.seccomp.syscalls: SCMP_ACT_NOTIFY for capset needs process.noNewPrivileges or CAP_SYS_ADMIN"));
+    }
+    Ok(held)
 }
 
 fn limits<'a>(written: &List<'a, spec::Rlimit<'a>>, arena: &Arena<'a>) -> Result<'a, List<'a, Limit>> {
