@@ -24,11 +24,16 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
         Err(error) if is_forced && error.is_said("container does not exist") => return Ok(()),
         directory => directory?,
     };
-    directory.lock()?;
+    let procfs = facts::open_procfs()?;
+    if !is_forced || !directory.try_lock() {
+        if is_forced {
+            end_unlocked(&directory, procfs.as_fd(), arena)?;
+        }
+        directory.lock()?;
+    }
     if !directory.is_current() {
         return if is_forced { Ok(()) } else { Err(Error::said("container does not exist")) };
     }
-    let procfs = facts::open_procfs()?;
     let record = match directory.read(arena) {
         Ok(record) => record,
         Err(error) if !is_forced => return Err(error),
@@ -54,6 +59,12 @@ pub fn delete<'a>(root: &'a CStr, id: &'a str, is_forced: bool, inherited: Inher
         Err(error) => log.warning(format_args!("poststop hooks: {error}")),
     }
     Ok(())
+}
+
+/// Whoever has the lock may be waiting for the container itself: for a hook in it, which ends with it, and with that the wait.
+fn end_unlocked<'a>(directory: &Directory, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+    let Ok(record) = directory.read(arena) else { return Ok(()) }; // it is being created, which comes to an end
+    state::open_process(&record, procfs).map_or(Ok(()), |process| end(&record, &process, procfs))
 }
 
 /// Ends what still runs, then removes the cgroup and the state directory.

@@ -192,6 +192,11 @@ impl Directory {
         fs::flock(&self.fd, fs::FlockOperation::LockExclusive).doing("lock the state directory", "")
     }
 
+    /// The same without waiting: whether it could.
+    pub fn try_lock(&self) -> bool {
+        fs::flock(&self.fd, fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+
     /// Whether the directory is still the one of that name: while we waited for the lock, somebody may have deleted it, or made another.
     pub fn is_current(&self) -> bool {
         let named = fs::statat(&self.parent, as_c_str(&self.name), fs::AtFlags::SYMLINK_NOFOLLOW);
