@@ -45,7 +45,9 @@ pub fn new_keyring(stage: &mut Stage<'_, '_>) -> Done {
     const USER_SEARCH: u32 = 0x8_0000;
     const OTHER_SEARCH: u32 = 0x8;
     let Some(name) = stage.plan.keyring else { return Ok(()) };
-    if let Some(label) = stage.plan.process.selinux_label {
+    // Who has joined a container has no procfs any more, and has said it before; execve forgets it.
+    let label = stage.plan.process.selinux_label.filter(|_| stage.has_procfs());
+    if let Some(label) = label {
         labels::set_key_label(stage, label)?;
     }
     let search = if stage.plan.namespaces.maps_ids() { OTHER_SEARCH } else { USER_SEARCH };
@@ -53,7 +55,15 @@ pub fn new_keyring(stage: &mut Stage<'_, '_>) -> Done {
         Err(Errno::NOSYS | Errno::DQUOT | Errno::PERM) | Ok(()) => {}
         Err(errno) => return Err(errno.into()),
     }
-    if stage.plan.process.selinux_label.is_some() { labels::set_key_label(stage, "") } else { Ok(()) }
+    if label.is_some() { labels::set_key_label(stage, "") } else { Ok(()) }
+}
+
+/// Says the label of the keyring to come, as long as there is a procfs to say it to.
+pub(super) fn label_keyring(stage: &mut Stage<'_, '_>) -> Done {
+    match (stage.plan.keyring, stage.plan.process.selinux_label) {
+        (Some(_), Some(label)) => labels::set_key_label(stage, label),
+        _ => Ok(()),
+    }
 }
 
 /// Writes `oom_score_adj`. To lower it takes a right outside of a user namespace, where the process in between still is; who was born

@@ -134,6 +134,11 @@ impl Stage<'_, '_> {
         self.start_gate.as_raw_fd() != self.channel.as_raw_fd()
     }
 
+    /// Whether there is still a procfs: who has joined a container has let go of it.
+    fn has_procfs(&self) -> bool {
+        self.procfs.as_raw_fd() != self.channel.as_raw_fd()
+    }
+
     /// The container's root. Errors: EBADF before there is one.
     fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)

@@ -95,6 +95,7 @@ pub fn join_rest(stage: &mut Stage<'_, '_>) -> Done {
 /// Mustn't: be seen in its pid namespace, which is why it is entered by our child; nor use the procfs afterwards, for which stands what
 /// opens nothing.
 pub fn join_container(stage: &mut Stage<'_, '_>) -> Done {
+    groundwork::label_keyring(stage)?;
     let Some(Container { pidfd, directory }) = stage.container.take() else { return Err(Errno::BADF.into()) };
     let flags = stage.plan.namespaces.of_container;
     let kept = [stage.channel, stage.console_socket.unwrap_or(stage.channel), pidfd.unwrap_or(directory), directory];
