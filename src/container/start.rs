@@ -191,9 +191,16 @@ fn catch_up(stage: &mut Stage<'_, '_>, how: How) -> core::result::Result<(), Fau
 }
 
 /// Goes on as a child, born in the namespaces that were joined and made; the process in between says who it is, and is gone.
+///
+/// Must: wait for its end before the child says anything, for the runtime cannot tell what comes from nobody.
 fn become_the_first_process(stage: &mut Stage<'_, '_>) -> core::result::Result<(), Fault> {
+    let (reader, writer) = sys::pipe().map_err(|errno| fault(Step::Unshare, errno.into()))?;
     match sys::fork(CLONE_PARENT) {
         Ok(Clone::Child) => {
+            drop(writer);
+            // Nothing is ever written: it is the end of the pipe that is awaited.
+            let ended = task::poll(&mut [task::PollFd::new(&reader, task::PollFlags::empty())], None);
+            ended.map_err(|errno| fault(Step::Unshare, errno.into()))?;
             stage.is_staged = true;
             Ok(())
         }
