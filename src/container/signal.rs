@@ -1,5 +1,7 @@
 //! Signals to a container: to its first process, sure that it is that process, or to all of them.
 
+use linux_raw_sys::general as c;
+
 use super::hooks::{self, Inherited};
 use super::notify::Proxy;
 use super::state::{self, Directory, Record, Status};
@@ -9,7 +11,7 @@ use crate::mem::Arena;
 use crate::steps::{cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
 
-const SIGKILL: i32 = linux_raw_sys::general::SIGKILL as i32;
+const SIGKILL: i32 = c::SIGKILL as i32;
 
 /// `start`: gives the start to a created container, runs its `poststart` hooks once its program runs, and waits for its word that it is
 /// ready where a service manager listens (NOTIFY_SOCKET).
@@ -90,6 +92,7 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
     let Some(process) = state::open_process(&record, procfs.as_fd()) else {
         return if force_all { Ok(()) } else { Err(Error::said("container not running")) };
     };
+    let signal = if ends_who_waits(signal, &record, &directory, procfs.as_fd()) { SIGKILL } else { signal };
     let sent = match &process.pidfd {
         Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
         None => sys::kill(process.pid, signal),
@@ -99,6 +102,15 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
         Err(Errno::SRCH) => Err(Error::said("container not running")),
         answer => answer.doing("kill", id),
     }
+}
+
+/// Whether a signal would end a process that still waits for its start, were it not the first of its pid namespace, whom the kernel spares
+/// (pid_namespaces(7)). runc's handles these, and callers stop a created container by them.
+///
+/// Must: hold the lock, so that nobody gives the start meanwhile; whoever has it now may be giving it.
+fn ends_who_waits(signal: i32, record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>) -> bool {
+    const ENDING: [u32; 4] = [c::SIGHUP, c::SIGINT, c::SIGQUIT, c::SIGTERM];
+    ENDING.contains(&signal.cast_unsigned()) && directory.try_lock() && matches!(state::status(record, directory, procfs), Status::Created)
 }
 
 fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {
