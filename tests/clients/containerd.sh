@@ -4,7 +4,7 @@
 cd "$(dirname "$0")" || exit 1
 . ./steps.sh
 
-mkdir -p /etc/containerd /work
+mkdir -p /etc/containerd /trial
 cat >/etc/containerd/config.toml <<CONF
 version = 2
 [plugins."io.containerd.runtime.v1.linux"]
@@ -16,22 +16,22 @@ version = 2
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.$RUNTIME_NAME.options]
       BinaryName = "$RUNTIME_PATH"
 CONF
-busybox_root /work/root
+busybox_root /trial/root
 # An image in the layout that every registry serves.
 oci_image() {
-    local layer config manifest folder=/work/oci
+    local layer config manifest folder=/trial/oci
     blob() { local sum; sum=$(sha256sum "$1" | cut -d' ' -f1); cp "$1" "$folder/blobs/sha256/$sum"; echo "$sum"; }
     mkdir -p "$folder/blobs/sha256"
-    tar -c -C /work/root -f /work/layer.tar . && layer=$(blob /work/layer.tar)
-    printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$layer" >/work/config
-    config=$(blob /work/config)
+    tar -c -C /trial/root -f /trial/layer.tar . && layer=$(blob /trial/layer.tar)
+    printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$layer" >/trial/config
+    config=$(blob /trial/config)
     printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%s},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%s}]}' \
-        "$config" "$(stat -c %s /work/config)" "$layer" "$(stat -c %s /work/layer.tar)" >/work/manifest
-    manifest=$(blob /work/manifest)
+        "$config" "$(stat -c %s /trial/config)" "$layer" "$(stat -c %s /trial/layer.tar)" >/trial/manifest
+    manifest=$(blob /trial/manifest)
     printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%s,"annotations":{"io.containerd.image.name":"localhost/box:1"}}]}' \
-        "$manifest" "$(stat -c %s /work/manifest)" >"$folder/index.json"
+        "$manifest" "$(stat -c %s /trial/manifest)" >"$folder/index.json"
     echo '{"imageLayoutVersion":"1.0.0"}' >"$folder/oci-layout"
-    tar -c -C "$folder" -f /work/box.tar .
+    tar -c -C "$folder" -f /trial/box.tar .
 }
 oci_image
 box=localhost/box:1
@@ -40,10 +40,10 @@ run() { ctr run --runc-binary "$RUNTIME_PATH" --runtime io.containerd.runc.v2 "$
 task_is() { ctr tasks ls | grep "^$1 " | grep -q "$2"; }
 cgroup_file() { cat "/sys/fs/cgroup$(cut -d: -f3 "/proc/$(ctr tasks ls | awk -v id="$1" '$1 == id { print $2 }')/cgroup")/$2"; }
 
-containerd >/work/containerd.log 2>&1 &
+containerd >/trial/containerd.log 2>&1 &
 daemon=$!
 step "containerd answers" eventually ctr version
-step "an image is imported" ctr image import /work/box.tar
+step "an image is imported" ctr image import /trial/box.tar
 prints "hello" "run" run --rm $box one echo hello
 ends 7 "" "the exit code is the container's" run --rm $box two sh -c 'exit 7'
 prints "to stderr" "stderr comes out" run --rm $box three sh -c 'echo to stderr >&2'
@@ -52,13 +52,13 @@ prints "/dev/pts/0" "run -t has a terminal" script -qec "ctr run --runc-binary $
 prints "X=y" "--env" run --rm --env X=y $box six env
 prints "/tmp" "--cwd" run --rm --cwd /tmp $box seven pwd
 prints "NoNewPrivs:	0" "--allow-new-privs" run --rm --allow-new-privs $box eight grep NoNewPrivs /proc/self/status
-mkdir -p /work/volume
-step "a mount" run --rm --mount type=bind,src=/work/volume,dst=/mnt,options=rbind:rw $box nine touch /mnt/written
-step "what was written is there" test -e /work/volume/written
+mkdir -p /trial/volume
+step "a mount" run --rm --mount type=bind,src=/trial/volume,dst=/mnt,options=rbind:rw $box nine touch /mnt/written
+step "what was written is there" test -e /trial/volume/written
 ends 1 "Read-only" "--read-only" run --rm --read-only $box ten touch /x
 prints "CapEff" "--privileged" run --rm --privileged $box eleven grep CapEff /proc/self/status
 prints "Seccomp:	2" "--seccomp" run --rm --seccomp $box twelve grep Seccomp: /proc/self/status
-prints "hi" "--pid-file" run --rm --pid-file /work/pid $box thirteen echo hi
+prints "hi" "--pid-file" run --rm --pid-file /trial/pid $box thirteen echo hi
 
 step "run -d" run -d --memory-limit 67108864 --cpus 0.5 $box first sh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done'
 step "it runs" eventually task_is first RUNNING
@@ -87,7 +87,7 @@ step "it has stopped too" eventually task_is second STOPPED
 prints "exit code 137" "its exit code is 128 and the signal" ctr tasks delete second
 step "containers delete again" ctr containers delete second
 step "run -d once more" run -d $box third sleep 1000
-step "containerd can be stopped and started beside a container" sh -c "kill $daemon; sleep 1; containerd >>/work/containerd.log 2>&1 &"
+step "containerd can be stopped and started beside a container" sh -c "kill $daemon; sleep 1; containerd >>/trial/containerd.log 2>&1 &"
 step "the task is still there" eventually task_is third RUNNING
 step "tasks delete -f" ctr tasks delete -f third
 step "containers delete at last" ctr containers delete third

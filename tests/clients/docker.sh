@@ -3,22 +3,22 @@
 cd "$(dirname "$0")" || exit 1
 . ./steps.sh
 
-mkdir -p /etc/docker /work
-busybox_root /work/root
+mkdir -p /etc/docker /trial
+busybox_root /trial/root
 cat >/etc/docker/daemon.json <<CONF
 { "runtimes": { "tested": { "path": "$RUNTIME_PATH" } }, "default-runtime": "tested", "iptables": false, "bridge": "none",
   "exec-opts": ["native.cgroupdriver=cgroupfs"] }
 CONF
-dockerd >/work/dockerd.log 2>&1 &
+dockerd >/trial/dockerd.log 2>&1 &
 if ! eventually docker version >/dev/null; then
-    tail -n 20 /work/dockerd.log
+    tail -n 20 /trial/dockerd.log
     complain "dockerd answers" "it does not" "$(docker version 2>&1)"
     summary docker
     exit
 fi
 step "dockerd answers" docker version
 prints "tested" "docker knows the runtime" docker info --format '{{.DefaultRuntime}}'
-step "an image is imported" sh -c 'tar -c -C /work/root . | docker import - box'
+step "an image is imported" sh -c 'tar -c -C /trial/root . | docker import - box'
 prints "hello" "run" docker run --rm --network none box echo hello
 ends 7 "" "the exit code is the container's" docker run --rm --network none box sh -c 'exit 7'
 ends 127 "executable file not found" "a program that is missing ends 127" docker run --rm --network none box none
@@ -37,5 +37,5 @@ step "start" docker start first
 step "kill" docker kill first
 step "rm" docker rm -f first
 prints "Seccomp:	2" "the default seccomp profile is on" docker run --rm --network none box grep Seccomp: /proc/self/status
-prints "pid-1" "a volume" docker run --rm --network none -v /work/root/etc:/mnt:ro box sh -c 'test -e /mnt/passwd && echo pid-1'
+prints "pid-1" "a volume" docker run --rm --network none -v /trial/root/etc:/mnt:ro box sh -c 'test -e /mnt/passwd && echo pid-1'
 summary docker

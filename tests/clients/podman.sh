@@ -3,7 +3,7 @@
 cd "$(dirname "$0")" || exit 1
 . ./steps.sh
 
-mkdir -p /etc/containers /work
+mkdir -p /etc/containers /trial
 cat >/etc/containers/containers.conf <<CONF
 [engine]
 runtime = "$RUNTIME_NAME"
@@ -15,20 +15,20 @@ runtime_supports_nocgroupv2 = ["$RUNTIME_NAME"]
 [engine.runtimes]
 $RUNTIME_NAME = ["$RUNTIME_PATH"]
 CONF
-busybox_root /work/root
-cat >/work/init <<'INIT'
+busybox_root /trial/root
+cat >/trial/init <<'INIT'
 #!/bin/sh
 [ "$1" = -- ] && shift
 "$@"
 INIT
-chmod +x /work/init
+chmod +x /trial/init
 on_terminal() { script -qec "$*" /dev/null; }
 status_of() { podman inspect --format '{{.State.Status}}' "$1" | grep -qx "$2"; }
 cgroup_of() { cat "/sys/fs/cgroup$(cut -d: -f3 "/proc/$(podman inspect --format '{{.State.Pid}}' "$1")/cgroup")/$2"; }
 alone="--network none"
 
 prints "$RUNTIME_NAME" "podman knows its runtime" podman info --format '{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}'
-step "an image is imported" sh -c 'tar -c -C /work/root . | podman import - box'
+step "an image is imported" sh -c 'tar -c -C /trial/root . | podman import - box'
 prints "hello" "run" podman run --rm $alone box echo hello
 ends 7 "" "the exit code is the container's" podman run --rm $alone box sh -c 'exit 7'
 ends 137 "" "a signal is 128 and its number" podman run --rm $alone box sh -c 'sh -c "kill -9 \$\$"; exit $?'
@@ -71,10 +71,10 @@ step "restart" podman restart -t 5 first
 step "rm -f" podman rm -f first
 ends 1 "" "it is gone" podman container exists first
 
-mkdir -p /work/volume
-step "a volume is written" podman run --rm $alone -v /work/volume:/mnt box touch /mnt/written
-step "what was written is there" test -e /work/volume/written
-ends 1 "Read-only" "a volume is read-only" podman run --rm $alone -v /work/volume:/mnt:ro box touch /mnt/x
+mkdir -p /trial/volume
+step "a volume is written" podman run --rm $alone -v /trial/volume:/mnt box touch /mnt/written
+step "what was written is there" test -e /trial/volume/written
+ends 1 "Read-only" "a volume is read-only" podman run --rm $alone -v /trial/volume:/mnt:ro box touch /mnt/x
 step "a named volume" podman run --rm $alone -v named:/data box touch /data/x
 prints "x" "a named volume keeps what it has" podman run --rm $alone -v named:/data box ls /data
 prints "tmpfs" "--tmpfs" podman run --rm $alone --tmpfs /scratch box sh -c 'grep /scratch /proc/mounts'
@@ -87,7 +87,7 @@ prints "Seccomp:	2" "the default seccomp profile is on" podman run --rm $alone b
 prints "Seccomp:	0" "seccomp=unconfined" podman run --rm $alone --security-opt seccomp=unconfined box grep Seccomp: /proc/self/status
 prints "99" "--ulimit" podman run --rm $alone --ulimit nofile=99:99 box sh -c 'ulimit -n'
 prints "77" "--sysctl" podman run --rm $alone --sysctl kernel.msgmni=77 box cat /proc/sys/kernel/msgmni
-prints "pid-1" "--init" podman run --rm $alone --init --init-path /work/init box sh -c '[ $$ != 1 ] && echo pid-1 is the init'
+prints "pid-1" "--init" podman run --rm $alone --init --init-path /trial/init box sh -c '[ $$ != 1 ] && echo pid-1 is the init'
 prints "$(readlink /proc/self/ns/pid)" "--pid host" podman run --rm $alone --pid host box readlink /proc/self/ns/pid
 prints "100000" "--uidmap" podman run --rm $alone --uidmap 0:100000:5000 box cat /proc/self/uid_map
 prints "eth0" "a network of its own with an interface" podman run --rm box ip -o link show eth0
@@ -113,10 +113,10 @@ export BUILDAH_RUNTIME=$RUNTIME_PATH
 prints "work" "buildah from" buildah from --name work box
 prints "built" "buildah run" buildah run --network none work -- sh -c 'echo built >/built; cat /built'
 ends 5 "" "buildah run hands on the exit code" buildah run --network none work -- sh -c 'exit 5'
-prints "mounted" "buildah run with a volume" buildah run --network none -v /work/volume:/mnt work -- sh -c 'test -e /mnt/written && echo mounted'
+prints "mounted" "buildah run with a volume" buildah run --network none -v /trial/volume:/mnt work -- sh -c 'test -e /mnt/written && echo mounted'
 step "buildah commit" buildah commit work built
 prints "built" "podman runs what buildah built" podman run --rm $alone built cat /built
-step "buildah build" sh -c 'mkdir -p /work/context && printf "FROM box\nRUN echo two >/two\nRUN test -e /two\nCMD cat /two\n" >/work/context/Containerfile && buildah build --network none -t second /work/context'
+step "buildah build" sh -c 'mkdir -p /trial/context && printf "FROM box\nRUN echo two >/two\nRUN test -e /two\nCMD cat /two\n" >/trial/context/Containerfile && buildah build --network none -t second /trial/context'
 prints "two" "podman runs what buildah made of a file" podman run --rm $alone second
 step "buildah rm" buildah rm work
 
