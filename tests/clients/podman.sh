@@ -10,8 +10,7 @@ runtime = "$RUNTIME_NAME"
 cgroup_manager = "${CGROUP_MANAGER:-cgroupfs}"
 events_logger = "file"
 runtime_supports_json = ["$RUNTIME_NAME"]
-runtime_supports_nocgroups = ["$RUNTIME_NAME"]
-runtime_supports_nocgroupv2 = ["$RUNTIME_NAME"]
+runtime_supports_nocgroup = ["$RUNTIME_NAME"]
 [engine.runtimes]
 $RUNTIME_NAME = ["$RUNTIME_PATH"]
 CONF
