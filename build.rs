@@ -42,10 +42,16 @@ const FAMILIES: [(&str, &[&str]); 7] = [
     ("POWERPC", &["powerpc"]),
 ];
 
-/// The calls of i386 and PowerPC that have, or had, no number of their own: they go through socketcall(2) and ipc(2).
-const MULTIPLEXED: &str = "accept bind connect getpeername getsockname getsockopt listen msgctl msgget msgrcv msgsnd recv recvfrom \
-    recvmsg semctl semget semop semtimedop send sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socket socketpair \
-    accept4 recvmmsg sendmmsg";
+/// The calls of i386 and PowerPC that are, or are also, made through socketcall(2) and ipc(2): from 1 on, as linux/net.h and linux/ipc.h
+/// number them there.
+const MULTIPLEXERS: [(&str, &str); 2] = [
+    (
+        "socketcall",
+        "socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown setsockopt getsockopt \
+         sendmsg recvmsg accept4 recvmmsg sendmmsg",
+    ),
+    ("ipc", "semop semget semctl semtimedop - - - - - - msgsnd msgrcv msgget msgctl - - - - - - shmat shmdt shmget shmctl"),
+];
 
 /// Bits of a number in its packed row; the highest value says that there is none.
 const BITS: u32 = 10;
@@ -64,9 +70,14 @@ fn families(table: &str) -> String {
             numbers.push(row.iter().rev().fold(0, |packed, slot| packed << BITS | slot));
         }
         let count = rows.len();
+        let slots = rows.values().flatten().filter(|slot| **slot != NONE).max().expect("a call") + 1;
+        let multiplexed: Vec<u32> =
+            rows.keys().enumerate().filter_map(|(row, name)| Some((row as u32) << 16 | behind(name, &rows)?)).collect();
         let _ = writeln!(made, "static {family}_NAMES: &str = {names:?};");
         let _ = writeln!(made, "static {family}_OFFSETS: [u16; {}] = {offsets:?};", count + 1);
         let _ = writeln!(made, "static {family}_NUMBERS: [u32; {count}] = {numbers:?};");
+        let _ = writeln!(made, "static {family}_MULTIPLEXED: [u32; {}] = {multiplexed:?};", multiplexed.len());
+        let _ = writeln!(made, "const {family}_SLOTS: usize = {slots};");
     }
     made
 }
@@ -85,11 +96,21 @@ fn rows(table: &str, members: &[&str]) -> BTreeMap<String, Vec<u32>> {
         }
     }
     if members.iter().any(|member| ["x86", "powerpc"].contains(member)) {
-        for name in MULTIPLEXED.split_whitespace() {
+        for name in MULTIPLEXERS.iter().flat_map(|(_, calls)| calls.split(' ')).filter(|name| *name != "-") {
             rows.entry(name.to_string()).or_insert_with(|| vec![NONE; members.len()]);
         }
     }
     rows
+}
+
+/// The slot of the multiplexer behind which a call is, and its number there in the lowest 8 bits. Only one member of a family has any.
+fn behind(name: &str, rows: &BTreeMap<String, Vec<u32>>) -> Option<u32> {
+    MULTIPLEXERS.iter().find_map(|(multiplexer, calls)| {
+        let slot = rows.get(*multiplexer)?.iter().find(|slot| **slot != NONE)?;
+        let place = calls.split(' ').position(|call| call == name)?;
+        assert!(*slot < 1 << 8, "the slot of {multiplexer} needs more bits");
+        Some(slot << 8 | (place as u32 + 1))
+    })
 }
 
 /// The place of a number in a table of all: 32-bit ARM's own calls, from 0xf0000 on, come after the others.

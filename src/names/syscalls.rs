@@ -28,6 +28,10 @@ pub struct Family {
     offsets: &'static [u16],
     /// For each name the slots of the members, [`BITS`] each, the first in the lowest ones.
     numbers: &'static [u32],
+    /// The calls behind a multiplexer, sorted: row (16 bits), the multiplexer's slot (8), what its first argument is for the call (8).
+    multiplexed: &'static [u32],
+    /// One more than the highest slot.
+    pub slots: usize,
 }
 
 const BITS: u32 = 10;
@@ -48,34 +52,40 @@ pub fn number(slot: Slot) -> u32 {
     if slot < FIRST_PRIVATE { slot } else { slot - FIRST_PRIVATE + 0xf0000 }
 }
 
-/// The calls behind socketcall(2), from 1 on.
-const SOCKETCALL: &str = "socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown \
-    setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg";
-
-/// The calls behind ipc(2), from 1 on.
-const IPC: &str = "semop semget semctl semtimedop - - - - - - msgsnd msgrcv msgget msgctl - - - - - - shmat shmdt shmget shmctl";
-
-/// For i386: the multiplexer behind which the call is, and its first argument there.
-pub fn multiplexed(name: &str) -> Option<(&'static str, u32)> {
-    [("socketcall", SOCKETCALL), ("ipc", IPC)].into_iter().find_map(|(multiplexer, calls)| {
-        let place = calls.split(' ').position(|call| call == name)?;
-        Some((multiplexer, place as u32 + 1))
-    })
-}
-
 impl Family {
     /// The row of a name; nothing if no member has such a call.
     pub fn row(&self, name: &str) -> Option<usize> {
-        let (mut low, mut high) = (0, self.numbers.len());
+        self.row_after(0, name).ok()
+    }
+
+    /// The row of a name, sought from `start` on in growing steps: names come sorted, mostly. Errors: the row before which it would stand.
+    pub fn row_after(&self, start: usize, name: &str) -> Result<usize, usize> {
+        let count = self.numbers.len();
+        let is_at_or_after = |row: usize| row < count && self.name(row) <= name;
+        let (mut low, mut high, mut step) = (start, start, 1);
+        if start > 0 && !is_at_or_after(start) {
+            low = 0;
+        } else {
+            while is_at_or_after(high) {
+                (low, high, step) = (high, high + step, 2 * step);
+            }
+        }
+        high = high.min(count);
         while low < high {
             let middle = low.midpoint(high);
             match self.name(middle).cmp(name) {
                 core::cmp::Ordering::Less => low = middle + 1,
-                core::cmp::Ordering::Equal => return Some(middle),
+                core::cmp::Ordering::Equal => return Ok(middle),
                 core::cmp::Ordering::Greater => high = middle,
             }
         }
-        None
+        Err(low)
+    }
+
+    /// Where a call is behind a multiplexer: the multiplexer's slot, and what its first argument is for the call.
+    pub fn multiplexed(&self, row: usize) -> Option<(Slot, u32)> {
+        let entry = *self.multiplexed.get(self.multiplexed.binary_search_by_key(&row, |entry| (entry >> 16) as usize).ok()?)?;
+        Some(((entry >> 8 & 0xff) as Slot, entry & 0xff))
     }
 
     /// The slot that the call of a row has for a member.
@@ -107,10 +117,17 @@ const ARM_ABI: Abi = abi("SCMP_ARCH_ARM", 0x4000_0028, false);
 const X86_ABI: Abi = Abi { has_multiplexers: true, ..abi("SCMP_ARCH_X86", 0x4000_0003, false) };
 
 macro_rules! families {
-    ($($family:ident = $abis:expr, $names:ident $offsets:ident $numbers:ident;)*) => {
+    ($($family:ident = $abis:expr, $names:ident $offsets:ident $numbers:ident $multiplexed:ident $slots:ident;)*) => {
         $(
             #[doc = concat!("What a kernel for ", stringify!($family), " can run.")]
-            pub static $family: Family = Family { abis: &$abis, names: $names, offsets: &$offsets, numbers: &$numbers };
+            pub static $family: Family = Family {
+                abis: &$abis,
+                names: $names,
+                offsets: &$offsets,
+                numbers: &$numbers,
+                multiplexed: &$multiplexed,
+                slots: $slots,
+            };
         )*
     };
 }
@@ -120,14 +137,14 @@ families! {
         abi("SCMP_ARCH_X86_64", 0xc000_003e, true),
         X86_ABI,
         Abi { base: 0x4000_0000, ..abi("SCMP_ARCH_X32", 0xc000_003e, false) },
-    ], X86_64_NAMES X86_64_OFFSETS X86_64_NUMBERS;
-    X86 = [X86_ABI], X86_NAMES X86_OFFSETS X86_NUMBERS;
-    AARCH64 = [abi("SCMP_ARCH_AARCH64", 0xc000_00b7, true), ARM_ABI], AARCH64_NAMES AARCH64_OFFSETS AARCH64_NUMBERS;
-    ARM = [ARM_ABI], ARM_NAMES ARM_OFFSETS ARM_NUMBERS;
-    RISCV64 = [abi("SCMP_ARCH_RISCV64", 0xc000_00f3, true)], RISCV64_NAMES RISCV64_OFFSETS RISCV64_NUMBERS;
+    ], X86_64_NAMES X86_64_OFFSETS X86_64_NUMBERS X86_64_MULTIPLEXED X86_64_SLOTS;
+    X86 = [X86_ABI], X86_NAMES X86_OFFSETS X86_NUMBERS X86_MULTIPLEXED X86_SLOTS;
+    AARCH64 = [abi("SCMP_ARCH_AARCH64", 0xc000_00b7, true), ARM_ABI], AARCH64_NAMES AARCH64_OFFSETS AARCH64_NUMBERS AARCH64_MULTIPLEXED AARCH64_SLOTS;
+    ARM = [ARM_ABI], ARM_NAMES ARM_OFFSETS ARM_NUMBERS ARM_MULTIPLEXED ARM_SLOTS;
+    RISCV64 = [abi("SCMP_ARCH_RISCV64", 0xc000_00f3, true)], RISCV64_NAMES RISCV64_OFFSETS RISCV64_NUMBERS RISCV64_MULTIPLEXED RISCV64_SLOTS;
     LOONGARCH64 = [abi("SCMP_ARCH_LOONGARCH64", 0xc000_0102, true)],
-        LOONGARCH64_NAMES LOONGARCH64_OFFSETS LOONGARCH64_NUMBERS;
-    POWERPC = [Abi { has_multiplexers: true, ..abi("SCMP_ARCH_PPC", 0x14, false) }], POWERPC_NAMES POWERPC_OFFSETS POWERPC_NUMBERS;
+        LOONGARCH64_NAMES LOONGARCH64_OFFSETS LOONGARCH64_NUMBERS LOONGARCH64_MULTIPLEXED LOONGARCH64_SLOTS;
+    POWERPC = [Abi { has_multiplexers: true, ..abi("SCMP_ARCH_PPC", 0x14, false) }], POWERPC_NAMES POWERPC_OFFSETS POWERPC_NUMBERS POWERPC_MULTIPLEXED POWERPC_SLOTS;
 }
 
 // With the tables, which of the families is `FAMILY`: that of this machine.
@@ -166,6 +183,7 @@ mod tests {
         for family in [&X86_64, &X86, &AARCH64, &ARM, &RISCV64, &LOONGARCH64, &POWERPC] {
             for row in 0..family.numbers.len() {
                 assert_eq!(family.row(family.name(row)), Some(row));
+                assert_eq!(family.row_after(row * 7 % family.numbers.len(), family.name(row)), Ok(row));
                 for member in 0..family.abis.len() {
                     let Some(slot) = family.slot(row, member) else { continue };
                     let found = family.name_of(slot, member).and_then(|name| family.row(name)).unwrap();
@@ -187,12 +205,19 @@ mod tests {
 
     #[test]
     fn the_calls_of_the_multiplexers_are_numbered_as_linux_net_h_and_linux_ipc_h_do() {
-        assert_eq!(multiplexed("socket"), Some(("socketcall", 1)));
-        assert_eq!(multiplexed("sendmmsg"), Some(("socketcall", 20)));
-        assert_eq!(multiplexed("semop"), Some(("ipc", 1)));
-        assert_eq!(multiplexed("msgsnd"), Some(("ipc", 11)));
-        assert_eq!(multiplexed("shmctl"), Some(("ipc", 24)));
-        assert_eq!(multiplexed("read"), None);
-        assert!(SOCKETCALL.split(' ').chain(IPC.split(' ')).all(|name| name == "-" || X86.row(name).is_some()));
+        for (family, member) in [(&X86_64, 1), (&X86, 0), (&POWERPC, 0)] {
+            let of = |name: &str| {
+                let (slot, call) = family.multiplexed(family.row(name).unwrap())?;
+                Some((family.name_of(slot, member).unwrap(), call))
+            };
+            assert_eq!(of("socket"), Some(("socketcall", 1)));
+            assert_eq!(of("sendmmsg"), Some(("socketcall", 20)));
+            assert_eq!(of("semop"), Some(("ipc", 1)));
+            assert_eq!(of("msgsnd"), Some(("ipc", 11)));
+            assert_eq!(of("shmctl"), Some(("ipc", 24)));
+            assert_eq!(of("read"), None);
+            assert_eq!(family.multiplexed.len(), 32);
+        }
+        assert!(AARCH64.multiplexed.is_empty() && ARM.multiplexed.is_empty());
     }
 }

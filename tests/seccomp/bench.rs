@@ -33,17 +33,22 @@ pub fn run() -> i32 {
         theirs_ms.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let (ours, theirs_median) = (median(&mut ours_ms), median(&mut theirs_ms));
-    let ratio = theirs_median / ours;
+    // On a busy machine the longer of two runs is disturbed more often: their least times are then the fairer pair.
+    let (ours_least, theirs_least) = (ours_ms[0], theirs_ms[0]); // `median` has sorted them
+    let ratio = (theirs_median / ours).min(theirs_least / ours_least);
     let (most, mean) = steps(program);
     let (their_most, their_mean) = steps(&theirs.program);
     println!("{name}'s profile for x86_64, x86 and x32, medians of {ROUNDS} rounds in turns:");
-    println!("  ocinit      {ours:8.4} ms, {:5} instructions, {mean:6.1} executed by a call, at most {most}", program.len());
     println!(
-        "  libseccomp  {theirs_median:8.4} ms, {:5} instructions, {their_mean:6.1} executed by a call, at most {their_most} (as a tree; without: {} instructions)",
+        "  ocinit      {ours:8.4} ms (least {ours_least:.4}), {:5} instructions, {mean:6.1} executed by a call, at most {most}",
+        program.len()
+    );
+    println!(
+        "  libseccomp  {theirs_median:8.4} ms (least {theirs_least:.4}), {:5} instructions, {their_mean:6.1} executed by a call, at most {their_most} (as a tree; without: {} instructions)",
         theirs.program.len(),
         plain.program.len()
     );
-    println!("  {ratio:.0} times as fast");
+    println!("  {ratio:.0} times as fast, by the medians or the least times, whichever say less");
     let missed = [
         (ratio < LEAST_RATIO, format!("less than {LEAST_RATIO} times as fast")),
         (program.len() > MOST_INSTRUCTIONS, format!("more than {MOST_INSTRUCTIONS} instructions")),

@@ -1,7 +1,7 @@
 //! Every system call by every way of calling, with arguments on and beside each border of the profile, given to both programs.
 
 use ocinit::names::seccomp::KILL_THREAD;
-use ocinit::names::syscalls::{AARCH64, ARM, Family, RISCV64, SLOTS, Slot, X86, X86_64, multiplexed, number};
+use ocinit::names::syscalls::{AARCH64, ARM, Family, RISCV64, SLOTS, Slot, X86, X86_64, number};
 use ocinit::plan::seccomp::compile_for;
 use ocinit::spec::Syscall;
 
@@ -51,7 +51,7 @@ fn known(family: &Family) -> Vec<&'static str> {
         let row = family.row(name).unwrap_or(usize::MAX);
         family.abis.iter().enumerate().all(|(place, abi)| {
             let ours = family.slot(row, place).map(|slot| number(slot) | abi.base);
-            reference::number(abi, name) == ours || (abi.has_multiplexers && multiplexed(name).is_some())
+            reference::number(abi, name) == ours || (abi.has_multiplexers && family.multiplexed(row).is_some())
         })
     };
     names.filter(is_alike).collect()
@@ -67,7 +67,7 @@ fn numbers(tally: &mut Tally) {
             for (place, abi) in family.abis.iter().enumerate() {
                 let theirs = reference::number(abi, call);
                 let ours = family.slot(row, place).map(|slot| number(slot) | abi.base);
-                let is_behind_a_multiplexer = abi.has_multiplexers && multiplexed(call).is_some();
+                let is_behind_a_multiplexer = abi.has_multiplexers && family.multiplexed(row).is_some();
                 if theirs.is_some() && !is_behind_a_multiplexer {
                     count += 1;
                     if theirs != ours {

@@ -1,7 +1,7 @@
 //! What a profile says about one call, found by reading it rule by rule: as plain as the sentences that say it.
 
 use ocinit::names::seccomp::{KILL_THREAD, seccomp_action};
-use ocinit::names::syscalls::{Abi, Family, SLOTS, Slot, multiplexed, number};
+use ocinit::names::syscalls::{Abi, Family, SLOTS, Slot, number};
 use ocinit::spec::{Seccomp, Syscall, SyscallArg};
 
 use crate::machine::Call;
@@ -40,9 +40,9 @@ impl<'f> Profile<'f> {
             let slot = |name: &str| family.row(name).and_then(|row| family.slot(row, place)).map(usize::from);
             for (index, rule) in rules.iter().enumerate() {
                 for name in &rule.names {
-                    let behind = multiplexed(name).filter(|_| abi.has_multiplexers);
+                    let behind = family.row(name).and_then(|row| family.multiplexed(row)).filter(|_| abi.has_multiplexers);
                     if let Some((multiplexer, call)) = behind {
-                        concerns[place][slot(multiplexer).unwrap()].push((index, Some(call)));
+                        concerns[place][usize::from(multiplexer)].push((index, Some(call)));
                     }
                     if let Some(slot) = slot(name) {
                         concerns[place][slot].push((index, None));

@@ -9,7 +9,7 @@ use super::words::{Condition, MISSING, Rule, Words};
 use crate::error::Result;
 use crate::mem::{Arena, List};
 use crate::names::seccomp::KILL_THREAD;
-use crate::names::syscalls::{Family, SLOTS, Slot, multiplexed, number};
+use crate::names::syscalls::{Family, SLOTS, Slot, number};
 use crate::spec::Seccomp;
 
 /// What happens at a system call: what the filter returns, or a chain of conditions.
@@ -92,15 +92,16 @@ pub(super) struct Rules<'a> {
 /// No family has more.
 const MOST_MEMBERS: usize = 3;
 
-/// What stands before, between and after the members of one architecture.
-const MOST_RANGES: usize = MOST_MEMBERS * (SLOTS + 3);
+/// How many ranges a member may have besides one for each slot: before them, between them and after them.
+const BESIDE: usize = 3;
 
 /// More different branches than this fit no program.
 const MOST_BRANCHES: usize = 4 * MOST_INSTRUCTIONS;
 
 /// Memory for the tables here.
-pub(super) const BYTES: usize =
-    MOST_MEMBERS * SLOTS * size_of::<Outcome<'_>>() + MOST_RANGES * size_of::<Range<'_>>() + MOST_BRANCHES * size_of::<Chain<'_>>() + 1024;
+pub(super) const BYTES: usize = MOST_MEMBERS * (SLOTS * size_of::<Outcome<'_>>() + (SLOTS + BESIDE) * size_of::<Range<'_>>())
+    + MOST_BRANCHES * size_of::<Chain<'_>>()
+    + 1024;
 
 /// One way of calling.
 struct Member<'a> {
@@ -121,14 +122,21 @@ pub(super) fn collect<'a>(profile: &Seccomp<'a>, words: &Words<'a>, family: &Fam
     let mut collector = Collector { words, members: [const { None }; MOST_MEMBERS], made: List::default(), branches: 0 };
     for (place, member) in collector.members.iter_mut().enumerate().take(family.abis.len()) {
         if words.members & 1 << place != 0 {
-            let outcomes = arena.slice(SLOTS, |_| Outcome::Return(words.default))?;
+            let outcomes = arena.slice(family.slots, |_| Outcome::Return(words.default))?;
             *member = Some(Member { outcomes, newest: 0 });
         }
     }
     for (rule, written) in words.rules.iter().zip(&profile.syscalls) {
         collector.made = List::default();
+        let mut row = 0;
         for name in &written.names {
-            collector.name(name, rule, family, arena)?;
+            match family.row_after(row, name) {
+                Ok(found) => {
+                    collector.call(found, rule, family, arena)?;
+                    row = found + 1;
+                }
+                Err(near) => row = near,
+            }
         }
     }
     collector.finish(family, arena)
@@ -136,8 +144,7 @@ pub(super) fn collect<'a>(profile: &Seccomp<'a>, words: &Words<'a>, family: &Fam
 
 impl<'a> Collector<'a, '_> {
     /// Applies a rule to the calls of one name. A rule that says what is done anyway says nothing.
-    fn name(&mut self, name: &str, rule: &Rule<'a>, family: &Family, arena: &Arena<'a>) -> Result<'a, ()> {
-        let Some(row) = family.row(name) else { return Ok(()) };
+    fn call(&mut self, row: usize, rule: &Rule<'a>, family: &Family, arena: &Arena<'a>) -> Result<'a, ()> {
         let says_nothing = rule.action == self.words.default;
         for (place, abi) in family.abis.iter().enumerate() {
             let Some(member) = &mut self.members[place] else { continue };
@@ -147,8 +154,7 @@ impl<'a> Collector<'a, '_> {
                 continue;
             }
             if abi.has_multiplexers
-                && let Some((multiplexer, call)) = multiplexed(name)
-                && let Some(slot) = family.row(multiplexer).and_then(|row| family.slot(row, place))
+                && let Some((slot, call)) = family.multiplexed(row)
             {
                 self.rule(place, slot, rule, Some(call), abi.is_64_bit, arena)?;
             }
@@ -203,7 +209,7 @@ impl<'a> Collector<'a, '_> {
     }
 
     fn finish(self, family: &Family, arena: &Arena<'a>) -> Result<'a, Rules<'a>> {
-        let mut ranges = Ranges { room: arena.slice(MOST_RANGES, |_| NOWHERE)?, len: 0 };
+        let mut ranges = Ranges { room: arena.slice(MOST_MEMBERS * (family.slots + BESIDE), |_| NOWHERE)?, len: 0 };
         let mut bounds = [(0, 0); MOST_MEMBERS];
         for (place, abi) in family.abis.iter().enumerate() {
             let is_first = family.abis.iter().position(|other| other.audit == abi.audit) == Some(place);
@@ -270,7 +276,7 @@ impl<'a> Ranges<'a> {
     fn push(&mut self, first: usize, range: Range<'a>) {
         let before = self.room[first..self.len].last().map(|before| before.outcome);
         if before != Some(range.outcome) {
-            self.room[self.len] = range; // MOST_RANGES has room for all slots of all members
+            self.room[self.len] = range; // there is room for all slots of all members
             self.len += 1;
         }
     }
