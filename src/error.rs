@@ -328,11 +328,12 @@ pub enum Note {
     Uncover,
     NoUser,
     NoGroup,
+    Overlay,
 }
 
 impl Note {
     /// Every note with its words, in the order of their numbers.
-    const ALL: Rows<Note, 32> = rows![
+    const ALL: Rows<Note, 33> = rows![
         (Note::None, ""),
         (Note::OpenSource, "open the source"),
         (Note::OpenTarget, "open or make the mount point"),
@@ -368,6 +369,7 @@ impl Note {
         (Note::Uncover, "take away the host's procfs and sysfs"),
         (Note::NoUser, "no matching entries in passwd file"),
         (Note::NoGroup, "no matching entries in group file"),
+        (Note::Overlay, "lay the images over each other (overlay; in a user namespace since Linux 5.11)"),
     ];
 
     /// What was not possible, as it stands in an error.

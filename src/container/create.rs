@@ -16,7 +16,7 @@ use super::notify::Proxy;
 use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
-use super::{facts, net_devices, rdt, seccomp, trouble, words};
+use super::{facts, image, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, List};
@@ -159,6 +159,7 @@ fn make_plan<'a>(
             bundle: bundle.path,
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
             own_cgroup: if is_absolute { "" } else { facts::own_cgroup(procfs, memory)? },
+            root_is_file: facts::root_is_file(bundle.config, bundle.path, memory)?,
         };
         let cgroup_manager = match request.options.cgroup_manager {
             Manager::Cgroupfs => Manager::Cgroupfs,
@@ -355,11 +356,16 @@ impl Work {
 
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
+        let image = match &self.plan.image {
+            Some(image) => Some(image::mount(image, &self.bundle.arena)?),
+            None => None,
+        };
         let made = start::make_child(self.plan, self.cgroup());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
                 start_gate: gate.as_ref().map_or(theirs.as_fd(), AsFd::as_fd),
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
+                image: image.as_ref(),
                 ..Stage::new(self.plan, self.procfs.as_fd(), theirs.as_fd(), request.blocked_signals)
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
@@ -382,7 +388,7 @@ impl Work {
         };
         let Clone::Parent { pid, pidfd } = clone else { return Err(Error::said("unreachable: a child in its parent")) };
         self.child = Some((pid, pidfd));
-        drop((theirs, gate));
+        drop((theirs, gate, image));
         if how.by_fork {
             child::move_to_cgroup(pid, self.cgroup(), ours)?;
         }

@@ -221,6 +221,7 @@ fn make_plan<'a>(
         cgroup_mount: None,
         own_cgroup: "",
         resctrl_mount: None,
+        root_is_file: false,
     };
     let options = Options {
         id: record.id,

@@ -4,6 +4,8 @@ use core::ffi::CStr;
 
 use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, Full};
+use crate::plan::image::may_be_image;
+use crate::spec::Config;
 use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// Opens the host's /proc, and looks whether it is one.
@@ -19,6 +21,15 @@ pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
 /// Whether /sys/fs/cgroup is cgroup v2, and so all there is.
 pub fn has_only_cgroup_v2() -> bool {
     fs::statfs(c"/sys/fs/cgroup").is_ok_and(|status| status.f_type as u32 == sys::magic::CGROUP2_SUPER_MAGIC)
+}
+
+/// Whether `root.path` is a file, if it may name an image.
+pub fn root_is_file<'a>(config: &Config<'_>, bundle: &str, arena: &Arena<'a>) -> Result<'a, bool> {
+    let Some(path) = config.root.map(|root| root.path).filter(|path| may_be_image(path)) else { return Ok(false) };
+    let directory = if path.starts_with('/') { "" } else { bundle };
+    let path = arena.c_str(&[directory.as_bytes(), b"/", path.as_bytes()])?;
+    let status = fs::statat(fs::CWD, path, fs::AtFlags::empty());
+    Ok(status.is_ok_and(|status| fs::FileType::from_raw_mode(status.st_mode) != fs::FileType::Directory))
 }
 
 /// Whether AppArmor is on.

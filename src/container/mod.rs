@@ -12,6 +12,7 @@ pub mod facts;
 pub mod foreground;
 pub mod group;
 pub mod hooks;
+mod image;
 pub mod list;
 pub mod net_devices;
 pub mod notify;

@@ -92,7 +92,10 @@ fn item<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a 
     let index = usize::from(fault.item);
     if fault.item == Fault::NO_ITEM {
         return Ok(match fault.step {
-            Step::PrepareRoot => text(plan.root.path),
+            Step::PrepareRoot => match &plan.image {
+                Some(image) => image.layers.get(0).map_or("", |path| text(path)),
+                None => text(plan.root.path),
+            },
             Step::MakeWorkingDirectory | Step::WorkingDirectory | Step::WorkingDirectoryAgain => text(plan.process.cwd),
             _ => "",
         });

@@ -8,6 +8,7 @@ pub mod check;
 pub mod devices;
 pub mod exec;
 pub mod hooks;
+pub mod image;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;
@@ -41,6 +42,8 @@ pub struct Facts<'a> {
     pub seccomp_blob: Option<&'a [u8]>,
     /// The runtime's own cgroup, as /proc/self/cgroup names it.
     pub own_cgroup: &'a str,
+    /// Whether `root.path` is a file; looked at only where it may name an image.
+    pub root_is_file: bool,
 }
 
 /// What the caller asked for on the command line.
@@ -77,6 +80,8 @@ pub struct Plan<'a> {
     pub keyring: Option<&'a CStr>,
     /// The root file system.
     pub root: mounts::Root<'a>,
+    /// The images that it lies in; without them it is the directory that its path names.
+    pub image: Option<image::Image<'a>>,
     /// What is mounted in it, in this order.
     pub mounts: List<'a, mounts::Mount<'a>>,
     /// Nodes and links under /dev.
@@ -122,6 +127,7 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
         rdt: rdt::build(linux.as_ref(), facts, options, arena)?,
         keyring: keyring(options, arena)?,
         root: mounts::root(config, facts, options, &namespaces, arena)?,
+        image: image::build(config, facts, &namespaces, arena)?,
         devices: devices::build(config, &mounts, &namespaces, arena)?,
         sysctls: sysctls(linux.as_ref(), arena)?,
         readonly_paths: paths(linux.as_ref().map(|linux| &linux.readonly_paths), arena)?,

@@ -182,7 +182,7 @@ pub(super) fn build<'a>(
 }
 
 /// A path of the host: as it is, or below the bundle.
-fn absolute<'a>(bundle: &'a str, path: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
+pub(super) fn absolute<'a>(bundle: &'a str, path: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
     let path_c = c_str(path, arena)?;
     if path.starts_with('/') { Ok(path_c) } else { Ok(arena.c_str(&[bundle.as_bytes(), b"/", path.as_bytes()])?) }
 }

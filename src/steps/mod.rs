@@ -8,6 +8,7 @@ mod copy_up;
 pub mod devices;
 pub mod groundwork;
 pub mod hooks;
+pub mod image;
 pub mod labels;
 pub mod masks;
 pub mod mounts;
@@ -46,6 +47,8 @@ pub struct Stage<'p, 'a> {
     pub console_socket: Option<BorrowedFd<'p>>,
     /// Signals that were blocked before the runtime blocked them all.
     pub blocked_signals: sys::Signals,
+    /// The images of the root file system, mounted and not yet attached; none where it is a directory.
+    pub image: Option<&'p image::Mounted>,
     /// The container's root directory (O_PATH), once there is one.
     pub root: Option<OwnedFd>,
     /// The mount that it is; `None` before Linux 5.8.
@@ -116,6 +119,7 @@ impl<'p, 'a> Stage<'p, 'a> {
             start_gate: channel,
             console_socket: None,
             blocked_signals,
+            image: None,
             root: None,
             root_mount: None,
             is_staged: false,

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE};
 
-use super::{At, Done, Stage, sync};
+use super::{At, Done, Stage, image, sync};
 use crate::error::Note;
 use crate::plan::mounts::{Entry, Root};
 use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
@@ -17,9 +17,12 @@ pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
     } else if stage.plan.root.entry != Entry::Chroot {
         make_private(stage, &open(stage)?).map_err(At::note(Note::Propagation))?;
     }
-    let root = match sys::bind_onto_itself(stage.plan.root.path) {
-        Err(Errno::NOSYS | Errno::ACCESS) => bind(stage)?,
-        bound => bound.map_err(At::note(Note::OpenSource))?,
+    let root = match stage.image {
+        Some(mounted) => image::attach(stage, mounted)?,
+        None => match sys::bind_onto_itself(stage.plan.root.path) {
+            Err(Errno::NOSYS | Errno::ACCESS) => bind(stage)?,
+            bound => bound.map_err(At::note(Note::OpenSource))?,
+        },
     };
     let about = sys::about(root.as_fd())?;
     if about.kind() != fs::FileType::Directory {
@@ -58,7 +61,8 @@ fn bind(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
 
 fn open(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
     let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-    match fs::open(stage.plan.root.path, flags, fs::Mode::empty()) {
+    let path = if stage.image.is_some() { c"/" } else { stage.plan.root.path };
+    match fs::open(path, flags, fs::Mode::empty()) {
         Err(Errno::ACCESS) if stage.plan.namespaces.maps_ids() => sync::ask_for_source(stage, sync::ROOT.into()),
         opened => opened.map_err(At::note(Note::OpenSource)),
     }
@@ -139,8 +143,10 @@ fn move_root(stage: &Stage<'_, '_>) -> Done {
         cover(stage, path).map_err(At::note(Note::Uncover))?;
     }
     task::fchdir(stage.root()?)?;
-    sys::mount(c"", c"/", c"", MS_PRIVATE, c"").map_err(At::note(Note::Propagation))?;
-    sys::mount(c".", c"/", c"", MS_MOVE, c"").map_err(At::note(Note::Attach))?;
+    if stage.image.is_none() {
+        sys::mount(c"", c"/", c"", MS_PRIVATE, c"").map_err(At::note(Note::Propagation))?;
+        sys::mount(c".", c"/", c"", MS_MOVE, c"").map_err(At::note(Note::Attach))?;
+    }
     task::chroot(c".")?;
     Ok(())
 }

@@ -47,6 +47,10 @@ impl Runtime {
         let is_met = match need {
             "cgroup-controllers" => ["memory", "pids", "cpu"].iter().all(|name| read("/sys/fs/cgroup/cgroup.controllers").contains(name)),
             "cap_sys_resource" => has_capability(24),
+            "images" => {
+                ["/usr/bin/mksquashfs", "/usr/bin/mkfs.erofs", "/dev/loop-control"].iter().all(|path| Path::new(path).exists())
+                    && ["squashfs", "erofs", "overlay"].iter().all(|name| read("/proc/filesystems").contains(name))
+            }
             "numa" => Path::new("/proc/self/numa_maps").exists(),
             "veth" => has_veth(),
             "no-resctrl" => !read("/proc/self/mountinfo").contains(" - resctrl "),

@@ -1,0 +1,106 @@
+//! Images of a root file system: each is opened, looked at and mounted by the parent, which has the rights, and attached by the child.
+//!
+//! Must: leave nothing that outlives the mounts: a loop device lets go of its file when nobody has it open. Mustn't: name a file twice, since
+//! what was looked at is what is to be mounted.
+
+use core::ffi::CStr;
+
+use crate::error::{Doing, Error, Result};
+use crate::mem::Arena;
+use crate::plan::image::{IMAGE, Image, UPPER, Upper};
+use crate::steps::image::Mounted;
+use crate::sys::{self, AsFd, AsRawFd, Errno, OwnedFd, fs};
+
+/// Mounts all of it.
+pub fn mount<'a>(image: &Image<'a>, arena: &Arena<'a>) -> Result<'a, Mounted> {
+    let mut mounted = Mounted { layers: heapless::Vec::new(), upper: None };
+    for path in &image.layers {
+        let _ = mounted.layers.push(mount_layer(path, arena)?); // the plan counts them
+    }
+    mounted.upper = match image.upper {
+        Upper::None => None,
+        Upper::Memory(size) => {
+            // Only its subdirectories are seen, which the child makes as root of its user namespace.
+            let options = [(c"mode", c"777"), (c"size", size)];
+            let options = if size.is_empty() { &options[..1] } else { &options[..] };
+            Some(sys::new_mount(c"tmpfs", options, false).doing_at(UPPER, size)?)
+        }
+        Upper::Directory(path) => {
+            let _ = fs::mkdirat(fs::CWD, path, fs::Mode::from_raw_mode(0o755)); // the next line says what is wrong
+            Some(sys::clone_tree(path, false).doing_at(UPPER, path)?)
+        }
+    };
+    Ok(mounted)
+}
+
+/// What an image begins with.
+struct Head {
+    kind: &'static CStr,
+    /// How many bytes it says that it has.
+    bytes: u64,
+}
+
+fn head(file: &OwnedFd) -> core::result::Result<Option<Head>, Errno> {
+    let mut block = [0; 1536];
+    let length = fs::pread(file, &mut block, 0)?;
+    let number = |at: usize, bytes: usize| block[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    // squashfs: `bytes_used` of its superblock. erofs: `blocks` of 1 << `blkszbits` bytes each, of that at 1024.
+    Ok(match (length, number(0, 4), number(1024, 4)) {
+        (96.., 0x7371_7368, _) => Some(Head { kind: c"squashfs", bytes: number(40, 8) }),
+        (1152.., _, 0xE0F5_E1E2) => Some(Head { kind: c"erofs", bytes: number(1024 + 36, 4) << (number(1024 + 12, 1) & 31) }),
+        _ => None,
+    })
+}
+
+fn mount_layer<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, OwnedFd> {
+    let name = path.to_str().unwrap_or_default();
+    let wrong = |why| Error::text(IMAGE, name, why);
+    let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
+    let file = fs::open(path, flags, fs::Mode::empty()).doing(IMAGE, name)?;
+    let status = fs::fstat(&file).doing(IMAGE, name)?;
+    let is_device = match fs::FileType::from_raw_mode(status.st_mode) {
+        fs::FileType::RegularFile => false,
+        fs::FileType::BlockDevice => true,
+        _ => return Err(wrong("it is neither a file nor a block device")),
+    };
+    let head = head(&file).doing(IMAGE, name)?.ok_or(wrong("it is neither squashfs nor erofs"))?;
+    if !is_device && (status.st_size as u64) < head.bytes {
+        return Err(wrong(arena.format(format_args!("truncated: {} of {} bytes", status.st_size, head.bytes))?));
+    }
+    let source = arena.format_c(format_args!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let mounted = |source| sys::new_mount(head.kind, &[(c"source", source)], true);
+    let mut done = if is_device || head.kind == c"erofs" { mounted(source) } else { Err(Errno::NOTBLK) };
+    let mut device = None;
+    if let Err(Errno::NOTBLK) = done {
+        // A file that the file system cannot lie in by itself (erofs since Linux 6.12).
+        let (name, opened) = attach_loop(&file, arena)?;
+        (done, device) = (mounted(name), Some(opened));
+    }
+    drop(device); // not before it is mounted, or it would be free again
+    match done {
+        Err(Errno::NODEV) => Err(wrong(arena.format(format_args!("the kernel has no {}", head.kind.to_str().unwrap_or_default()))?)),
+        Err(Errno::NOSYS) => Err(wrong("an image needs Linux 5.2")),
+        Err(Errno::INVAL | Errno::UCLEAN) => Err(wrong("the kernel cannot read it: it is damaged, or of a form that this kernel does not know")),
+        done => done.doing(IMAGE, name),
+    }
+}
+
+/// A loop device that stands for the file: its name, and the device that must stay open until it is mounted.
+fn attach_loop<'a>(file: &OwnedFd, arena: &Arena<'a>) -> Result<'a, (&'a CStr, OwnedFd)> {
+    const TRIES: u32 = 64;
+    let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC;
+    let control = fs::open(c"/dev/loop-control", fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT | Errno::NODEV | Errno::NXIO => Error::text(IMAGE, "/dev/loop-control", "the kernel has no loop devices"),
+        errno => Error::errno(IMAGE, "/dev/loop-control", errno),
+    })?;
+    let mut tries = 0;
+    loop {
+        let number = sys::free_loop(control.as_fd()).doing(IMAGE, "no free loop device")?;
+        let path = arena.format_c(format_args!("/dev/loop{number}"))?;
+        let device = fs::open(path, flags, fs::Mode::empty()).doing_at(IMAGE, path)?;
+        match sys::set_loop(device.as_fd(), file.as_fd()) {
+            Err(Errno::BUSY) if tries < TRIES => tries += 1, // somebody was faster
+            done => return done.doing_at(IMAGE, path).map(|()| (path, device)),
+        }
+    }
+}
