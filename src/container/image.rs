@@ -80,7 +80,9 @@ fn mount_layer<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, OwnedFd> {
     match done {
         Err(Errno::NODEV) => Err(wrong(arena.format(format_args!("the kernel has no {}", head.kind.to_str().unwrap_or_default()))?)),
         Err(Errno::NOSYS) => Err(wrong("an image needs Linux 5.2")),
-        Err(Errno::INVAL | Errno::UCLEAN) => Err(wrong("the kernel cannot read it: it is damaged, or of a form that this kernel does not know")),
+        Err(Errno::INVAL | Errno::UCLEAN) => {
+            Err(wrong("the kernel cannot read it: it is damaged, or of a form that this kernel does not know"))
+        }
         done => done.doing(IMAGE, name),
     }
 }
@@ -89,10 +91,11 @@ fn mount_layer<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, OwnedFd> {
 fn attach_loop<'a>(file: &OwnedFd, arena: &Arena<'a>) -> Result<'a, (&'a CStr, OwnedFd)> {
     const TRIES: u32 = 64;
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC;
-    let control = fs::open(c"/dev/loop-control", fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(|errno| match errno {
-        Errno::NOENT | Errno::NODEV | Errno::NXIO => Error::text(IMAGE, "/dev/loop-control", "the kernel has no loop devices"),
-        errno => Error::errno(IMAGE, "/dev/loop-control", errno),
-    })?;
+    let control =
+        fs::open(c"/dev/loop-control", fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(|errno| match errno {
+            Errno::NOENT | Errno::NODEV | Errno::NXIO => Error::text(IMAGE, "/dev/loop-control", "the kernel has no loop devices"),
+            errno => Error::errno(IMAGE, "/dev/loop-control", errno),
+        })?;
     let mut tries = 0;
     loop {
         let number = sys::free_loop(control.as_fd()).doing(IMAGE, "no free loop device")?;

@@ -109,9 +109,7 @@ mod tests {
     use core::mem::MaybeUninit;
 
     fn planned(root: &str, annotations: &str, root_is_file: bool, namespaces: &str) -> String {
-        let text = format!(
-            r#"{{"root":{{"path":"{root}"}},"annotations":{{{annotations}}},"linux":{{"namespaces":[{namespaces}]}}}}"#
-        );
+        let text = format!(r#"{{"root":{{"path":"{root}"}},"annotations":{{{annotations}}},"linux":{{"namespaces":[{namespaces}]}}}}"#);
         let mut room = vec![MaybeUninit::uninit(); 1 << 16];
         let arena = Arena::new(&mut room);
         let (config, _) = crate::json::read::<Config<'_>>(text.as_bytes(), &arena).unwrap();

@@ -3,9 +3,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as c;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
 
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, raw};
 
