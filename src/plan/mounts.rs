@@ -285,7 +285,7 @@ impl<'a> Written<'a> {
             let path = absolute(place.facts.bundle, mount.source, arena)?;
             return Ok(Source::Bind(Bind { only_procfs: is_path(destination, "/proc"), ..self.bind(path) }));
         }
-        if is_path(destination, "/proc") && mount.kind != "proc" {
+        if is_path(destination, "/proc") && mount.kind != "proc" && !crate::sys::is_undefended("proc-target") {
             return Err(Error::text("mounts", destination, "cannot be mounted because it is not of type proc"));
         }
         let mut fallbacks = [None; 2];
@@ -297,7 +297,9 @@ impl<'a> Written<'a> {
             }
             // Nobody gave rights over more than the container's own cgroup (CVE-2023-25809).
             let mut others = self.host_tree(host, false);
-            others.attributes.set |= u64::from(c::MOUNT_ATTR_RDONLY);
+            if !crate::sys::is_undefended("readonly-cgroup") {
+                others.attributes.set |= u64::from(c::MOUNT_ATTR_RDONLY);
+            }
             fallbacks = [place.cgroup.map(|own| self.host_tree(own, false)), Some(others)];
         }
         if mount.kind == "sysfs" && place.namespaces.maps_ids() {
@@ -338,6 +340,7 @@ impl<'a> Written<'a> {
     /// A whole tree of the host; with `covers_all` what is asked of its top is asked of everything below (CVE-2023-25809).
     fn host_tree(&self, path: &'a CStr, covers_all: bool) -> Bind<'a> {
         let attributes = Attributes { set: to_attributes(self.flags & LOCKED_FLAGS), clear: 0 };
+        let covers_all = covers_all && !crate::sys::is_undefended("readonly-cgroup");
         Bind { is_recursive: true, attributes, cleared_if_unlocked: 0, covers_all, id_map: None, ..self.bind(path) }
     }
 

@@ -100,7 +100,9 @@ pub(super) fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Option
     let program = *written.args.get(0).ok_or(Error::said("process.args: args must not be empty"))?;
     let environment = Environment::read(&written.env, options.listen_fds, arena)?;
     let user = &written.user;
-    if user.uid == UNCHANGED || user.gid == UNCHANGED || user.additional_gids.iter().any(|gid| *gid == UNCHANGED) {
+    if crate::sys::is_undefended("unchanged-id") {
+        // taken as it is
+    } else if user.uid == UNCHANGED || user.gid == UNCHANGED || user.additional_gids.iter().any(|gid| *gid == UNCHANGED) {
         return Err(Error::text("process.user", "", "4294967295 is no id: the kernel would leave what is"));
     }
     let sets = written.capabilities.as_ref().map(capabilities).unwrap_or_default();

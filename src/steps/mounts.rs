@@ -83,7 +83,7 @@ fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut
 }
 
 fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: bool) -> Result<Target, At> {
-    if !on_real_directory {
+    if !on_real_directory || sys::is_undefended("real-directory") {
         return open_target(stage, mount, None);
     }
     let target = sys::open_without_links(stage.root()?, mount.destination, Missing::Directory).map_err(|errno| match errno {
@@ -121,7 +121,7 @@ fn open_target(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: Option<&OwnedFd
 /// Refuses what would cover a part of /proc, by whatever path it came there.
 fn check_target(mount: &Mount<'_>, target: &Target, known: &mut Known) -> Done {
     let id = target.mount_id;
-    if mount.may_cover_proc || id.is_some() && known.0.contains(&id) {
+    if mount.may_cover_proc || sys::is_undefended("proc-target") || id.is_some() && known.0.contains(&id) {
         return Ok(());
     }
     if is_procfs(&target.fd)? {
@@ -217,7 +217,7 @@ fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>,
         Some(tree) => tree,
         None => open_source(stage, index, bind.path)?,
     };
-    if bind.only_procfs && !is_procfs(&source)? {
+    if bind.only_procfs && !sys::is_undefended("proc-target") && !is_procfs(&source)? {
         return Err(At::note(Note::NotProcfs)(Errno::INVAL));
     }
     let target = open_target(stage, mount, Some(&source))?;

@@ -99,7 +99,9 @@ pub fn join_container(stage: &mut Stage<'_, '_>) -> Done {
     let Some(Container { pidfd, directory }) = stage.container.take() else { return Err(Errno::BADF.into()) };
     let flags = stage.plan.namespaces.of_container;
     let kept = [stage.channel, stage.console_socket.unwrap_or(stage.channel), pidfd.unwrap_or(directory), directory];
-    sys::close_from_but(super::workload::first_own(stage), &kept)?;
+    if !sys::is_undefended("descriptors") {
+        sys::close_from_but(super::workload::first_own(stage), &kept)?;
+    }
     stage.procfs = stage.channel;
     if stage.plan.root.entry == Entry::Chroot {
         let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;

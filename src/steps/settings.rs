@@ -1,7 +1,7 @@
 //! Names and kernel settings of the container's own namespaces, and the file mode creation mask.
 
 use super::{At, Done, Stage};
-use crate::sys::{Errno, fs, task};
+use crate::sys::{self, Errno, fs, task};
 
 /// Restores the mask that the process is to have.
 pub fn set_umask(stage: &mut Stage<'_, '_>) -> Done {
@@ -23,8 +23,10 @@ pub fn set_domainname(stage: &mut Stage<'_, '_>) -> Done {
 pub fn write_sysctls(stage: &mut Stage<'_, '_>) -> Done {
     for (index, setting) in stage.plan.sysctls.iter().enumerate() {
         let flags = fs::OFlags::WRONLY | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
+        let container = if sys::is_undefended("procfs") { Some(stage.open(c"/proc")?) } else { None };
+        let procfs = container.as_ref().map_or(stage.procfs, sys::AsFd::as_fd);
         let written =
-            fs::openat(stage.procfs, setting.file, flags, fs::Mode::empty()).and_then(|file| fs::write(&file, setting.value.as_bytes()));
+            fs::openat(procfs, setting.file, flags, fs::Mode::empty()).and_then(|file| fs::write(&file, setting.value.as_bytes()));
         let done = match written {
             Ok(bytes) if bytes == setting.value.len() => Ok(()),
             Ok(_) => Err(At::from(Errno::INVAL)),

@@ -24,6 +24,7 @@ mod signal;
 mod socket;
 mod streams;
 mod time;
+mod undefended;
 mod walk;
 
 pub use bpf::{attach_device_program, attached_device_program, detach_device_program, load_device_program, replace_device_program};
@@ -58,6 +59,7 @@ pub use seccomp::{knows_filter_flag, load_filter};
 pub use shared::{await_change, map_shared, read_words, wake};
 pub use signal::{Signals, block_all, discard_sigpipe, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
+pub use undefended::is_undefended;
 pub use walk::{Missing, open_in_mount, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};
 
 /// What rustix already says well enough, gathered so that nobody above has to name it.

@@ -48,6 +48,13 @@ mod extern_c {
     }
 }
 
+/// The value of a variable of the process's own environment, wherever it is asked.
+#[cfg(undefended)]
+pub(super) fn variable(name: &str) -> Option<&'static CStr> {
+    // SAFETY: no argument is looked at, and the environment is the C library's, as below.
+    unsafe { Arguments::of_main(0, [core::ptr::null()].as_ptr()) }.variable(name)
+}
+
 impl Arguments {
     /// Takes over what the C library gave to `main`.
     ///

@@ -16,8 +16,8 @@ use crate::steps::{self, Stage};
 use crate::sys::Outcome;
 use crate::world::{self, CANARY, FOLDER, STATE, Snapshot, World};
 
-const KEYS: [&str; 12] =
-    ["name", "config", "base", "profile", "text", "rootfs", "canary", "steps", "needs", "differs", "refused", "complaint"];
+const KEYS: [&str; 13] =
+    ["name", "config", "base", "profile", "text", "rootfs", "canary", "steps", "needs", "differs", "refused", "complaint", "defence"];
 
 /// What `"profile"` puts into the config: the default seccomp profiles of clients.
 const PROFILES: [(&str, &str); 3] = [
@@ -34,6 +34,8 @@ pub struct Case {
     pub name: String,
     written: Map<String, Value>,
     refused: String,
+    /// The defence that is taken away: then it must fail.
+    pub undefended: String,
 }
 
 /// What became of a case.
@@ -76,15 +78,23 @@ impl Case {
         let single = if written.contains_key("steps") { &[][..] } else { &steps::OCINIT_KEYS[..] };
         let keys = [&KEYS[..], single].concat();
         only_known(&written, &keys).map_err(|why| format!("{name}: {why}"))?;
-        Ok(Case { name, written, refused: String::new() })
+        Ok(Case { name, written, refused: String::new(), undefended: String::new() })
     }
 
     /// The same case with system calls taken away; for those that are marked for it.
     pub fn without_calls(&self, refused: &str) -> Option<Case> {
-        self.written.get("refused")?.as_bool()?.then(|| {
+        (self.written.get("refused")?.as_bool()? && self.undefended.is_empty()).then(|| {
             let short = if refused.contains(',') { "all newer calls" } else { refused };
-            Case { name: format!("{}, without {short}", self.name), written: self.written.clone(), refused: refused.into() }
+            let name = format!("{}, without {short}", self.name);
+            Case { name, written: self.written.clone(), refused: refused.into(), undefended: String::new() }
         })
+    }
+
+    /// The same case against a runtime without the defence that it tests; for those that name one.
+    pub fn without_defence(&self) -> Option<Case> {
+        let undefended = self.written.get("defence")?.as_str()?.to_string();
+        let name = format!("undefended ({undefended}): {}", self.name);
+        Some(Case { name, written: self.written.clone(), refused: String::new(), undefended })
     }
 
     /// Why this runtime is said to differ; a case that passes in spite of it has a false reason.
@@ -109,6 +119,15 @@ impl Case {
             complaints.push(why);
         }
         let _ = fs::remove_dir_all(folder_of(number));
+        if !self.undefended.is_empty() {
+            return match complaints.first() {
+                Some(complaint) => {
+                    println!("      (noticed: {})", complaint.chars().take(200).collect::<String>());
+                    Verdict::Passed
+                }
+                None => Verdict::Failed(vec!["passes although the defence was taken away".into()]),
+            };
+        }
         if let Some(expected) = self.written.get("complaint").and_then(Value::as_str) {
             complaints = unless_noticed(expected, &complaints);
         }
@@ -174,6 +193,9 @@ impl Case {
             config["linux"]["seccomp"] = serde_json::from_str(text).map_err(|why| why.to_string())?;
         }
         bundle::merge(&mut config, &bundle::common_patch());
+        if runtime.name == "crun" {
+            config["ociVersion"] = json!("1.0.2"); // crun 1.8 refuses a later one
+        }
         bundle::merge(&mut config, written.get("config").unwrap_or(&json!({})));
         bundle::fill_in(&mut config, words);
         Ok(config)

@@ -23,6 +23,8 @@ pub struct Launch {
     pub terminal: Option<(u16, u16)>,
     pub refused: Vec<u32>,
     pub is_traced: bool,
+    /// The supplementary groups that it has, if any are named.
+    pub groups: Vec<u32>,
     /// As whom it runs, if not as us.
     pub user: Option<u32>,
 }
@@ -57,7 +59,7 @@ impl Launch {
         let mut command = Command::new(&program);
         command.args(&self.arguments[1..]).current_dir(&self.folder).env_clear().envs(self.environment);
         let (output, errors) = (format!("{log}.out"), format!("{log}.err"));
-        let mut setup = Setup { refused: self.refused, is_traced: self.is_traced, user: self.user, ..Setup::default() };
+        let mut setup = Setup { refused: self.refused, is_traced: self.is_traced, user: self.user, groups: self.groups, ..Setup::default() };
         let mut screen = None;
         if let Some((rows, columns)) = self.terminal {
             let (master, slave) = sys::open_terminal(rows, columns)?;

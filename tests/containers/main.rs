@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use case::Verdict;
+use case::{Case, Verdict};
 use runtime::Runtime;
 use sys::Outcome;
 use world::World;
@@ -82,6 +82,8 @@ struct Choice {
     busybox: String,
     words: Vec<String>,
     refused: String,
+    /// The same runtime, built so that tests can take its defences away.
+    undefended: Option<String>,
 }
 
 fn choice(arguments: &[String]) -> Outcome<Choice> {
@@ -93,6 +95,7 @@ fn choice(arguments: &[String]) -> Outcome<Choice> {
         busybox: "/bin/busybox".into(),
         words: Vec::new(),
         refused,
+        undefended: None,
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -100,6 +103,7 @@ fn choice(arguments: &[String]) -> Outcome<Choice> {
             "--folder" => &mut choice.folder,
             "--runtime" => &mut choice.runtime,
             "--busybox" => &mut choice.busybox,
+            "--undefended" => choice.undefended.insert(String::new()),
             word => {
                 choice.words.push(word.to_string());
                 continue;
@@ -125,6 +129,13 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
     bundle::provide(&choice.busybox, Path::new("/proc/self/exe"))?;
     let runtime = Runtime::new(&choice.runtime, refuse::numbers(&choice.refused)?)?;
     let mut cases = case::read_all(&choice.folder)?;
+    let undefended = match &choice.undefended {
+        Some(path) => {
+            cases.extend(cases.iter().filter_map(Case::without_defence).collect::<Vec<_>>());
+            Runtime::new(path, Vec::new())?
+        }
+        None => runtime.clone(),
+    };
     // Other runtimes are only asked whether the cases are right.
     if runtime.name == "ocinit" {
         let again: Vec<_> =
@@ -135,7 +146,8 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (number, case) in cases.iter().enumerate() {
         let begin = Instant::now();
-        let verdict = case.run(world, &runtime, number + 1);
+        let runtime = if case.undefended.is_empty() { &runtime } else { &undefended.without_defence(&case.undefended) };
+        let verdict = case.run(world, runtime, number + 1);
         let took = begin.elapsed().as_millis();
         match verdict {
             Verdict::Passed => {

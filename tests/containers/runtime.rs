@@ -16,6 +16,8 @@ pub struct Runtime {
     pub path: String,
     /// The system calls that all cases are run without.
     pub refused: Vec<u32>,
+    /// What it finds in its environment beyond what a step says.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Runtime {
@@ -24,10 +26,19 @@ impl Runtime {
         let file = Path::new(from).file_name().ok_or("the runtime is no file")?.to_string_lossy().into_owned();
         let path = format!("{FOLDER}/{file}");
         fs::copy(from, &path).map_err(|why| format!("{from}: {why}"))?;
+        // crun insists on raising RLIMIT_MEMLOCK: `tests/bench/memlock.c`.
+        let preload = std::env::var("OCINIT_TEST_PRELOAD").ok().map(|library| ("LD_PRELOAD".to_string(), library));
         let version = Command::new(&path).arg("--version").output().map_err(|why| format!("{from}: {why}"))?;
         let words = String::from_utf8_lossy(&version.stdout).into_owned();
         let name = words.split_whitespace().next().ok_or(format!("{from} --version says nothing"))?;
-        Ok(Runtime { name: name.to_string(), path, refused })
+        Ok(Runtime { name: name.to_string(), path, refused, environment: preload.into_iter().collect() })
+    }
+
+    /// The same without a defence, where it was built so that tests can take it away.
+    pub fn without_defence(&self, defence: &str) -> Runtime {
+        let mut runtime = self.clone();
+        runtime.environment.push(("OCINIT_UNDEFENDED".to_string(), defence.to_string()));
+        runtime
     }
 
     /// The config that the runtime's own `spec` writes.

@@ -17,9 +17,9 @@ use crate::sd_listener::Manager;
 use crate::sys::{self, Outcome};
 
 /// The keys of a step that calls the runtime, and of a case that is a single such step.
-pub const OCINIT_KEYS: [&str; 16] = [
+pub const OCINIT_KEYS: [&str; 17] = [
     "user", "ocinit", "global", "bare", "exit", "error", "stdout", "stderr", "probe", "stdin", "env", "folder", "inherit", "terminal",
-    "as", "refuse",
+    "as", "refuse", "groups",
 ];
 
 /// The verbs of steps, with the keys that go with each.
@@ -119,12 +119,13 @@ impl Stage {
         Ok(Launch {
             arguments,
             folder: text(step, "folder").unwrap_or_else(|| self.words["BUNDLE"].clone()),
-            environment: environment(step),
+            environment: [self.runtime.environment.clone(), environment(step)].concat(),
             input: text(step, "stdin").unwrap_or_default(),
             inherited: pairs(step, "inherit").into_iter().filter_map(|(number, path)| Some((number.parse().ok()?, path))).collect(),
             terminal: step.get("terminal").and_then(size),
             refused: [self.refused.clone(), refuse::numbers(&text(step, "refuse").unwrap_or_default())?].concat(),
             is_traced: false,
+            groups: step.get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect(),
             user: step.get("user").and_then(Value::as_u64).map(|id| id as u32),
         })
     }
@@ -198,7 +199,7 @@ impl Stage {
 
     fn shell(&mut self, step: &Map<String, Value>) -> Outcome<()> {
         let busybox = format!("{}/busybox", crate::world::FOLDER);
-        let mut environment = environment(step);
+        let mut environment = [self.runtime.environment.clone(), environment(step)].concat();
         environment.extend(self.words.iter().map(|(word, meaning)| (word.to_string(), meaning.clone())));
         let arguments = [&busybox, "sh", "-eu", "-c", &text(step, "sh").unwrap_or_default()].map(str::to_string).to_vec();
         let log = self.next_log();

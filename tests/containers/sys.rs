@@ -215,6 +215,8 @@ pub struct Setup {
     pub is_traced: bool,
     /// These system calls are answered with ENOSYS.
     pub refused: Vec<u32>,
+    /// The supplementary groups that it gets.
+    pub groups: Vec<u32>,
     /// The user and group that it becomes.
     pub user: Option<u32>,
 }
@@ -239,6 +241,10 @@ pub fn set_up(command: &mut Command, setup: Setup) {
         }
         if !setup.refused.is_empty() {
             install(&filter)?;
+        }
+        if !setup.groups.is_empty() {
+            // SAFETY: as many numbers as said, which outlive the call.
+            unsafe { libc::setgroups(setup.groups.len(), setup.groups.as_ptr()) };
         }
         if let Some(id) = setup.user {
             // SAFETY: an empty list is not looked at.

@@ -40,6 +40,9 @@ fn number(cgroup: BorrowedFd<'_>, name: &CStr) -> Option<u64> {
 
 /// Attaches the device program.
 pub fn guard_devices<'a>(cgroup: BorrowedFd<'_>, program: &[u64]) -> Result<(), Trouble<'a>> {
+    if sys::is_undefended("device-program") {
+        return Ok(());
+    }
     let program = sys::load_device_program(program).map_err(Trouble::Devices)?;
     sys::attach_device_program(cgroup, program.as_fd()).map_err(Trouble::Devices)
 }
