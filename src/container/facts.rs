@@ -100,15 +100,19 @@ impl MountLine<'_> {
     }
 }
 
-/// Calls `visit` with each line of a mount table (proc_pid_mountinfo(5)), until it returns something.
+/// Calls `visit` with each line of a mount table (proc_pid_mountinfo(5)), until it returns something. Errors: one whose paths are too
+/// long to say what it is.
 pub fn each_mount<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(MountLine<'_>) -> Option<()>) -> Result<'a, ()> {
+    let mut is_whole = true;
     each_line(procfs, name, &mut |line| {
-        // The fourth field is the root, the fifth the mount point; after a lone hyphen comes the type.
+        // The fourth field is the root, the fifth the mount point; after a lone hyphen come the type, the source and the options.
         let mut fields = line.split(' ');
-        let (root, target) = (fields.nth(3)?, fields.next()?);
-        fields.find(|field| *field == "-")?;
-        visit(MountLine { root, target, kind: fields.next()? })
-    })
+        let (root, target) = (fields.nth(3).unwrap_or_default(), fields.next().unwrap_or_default());
+        let kind = fields.find(|field| *field == "-").and_then(|_| fields.next()).filter(|_| fields.next().is_some());
+        is_whole = kind.is_some();
+        kind.map_or(Some(()), |kind| visit(MountLine { root, target, kind }))
+    })?;
+    if is_whole { Ok(()) } else { Err(Errno::NAMETOOLONG).doing_at("read", name) }
 }
 
 /// The runtime's own cgroup below the mount, as cgroup v2 numbers hierarchies; empty without one.
@@ -139,11 +143,11 @@ fn cgroup_in<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, arena: &Arena<'a>) -> R
     Ok(found.unwrap_or(Ok(""))?)
 }
 
-/// Calls `visit` with each line of a file of procfs, until it returns something. Lines of more than 4,095 bytes are passed over.
+/// Calls `visit` with each line of a file of procfs, until it returns something; of lines of more than 4,095 bytes with their beginning.
 fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(&str) -> Option<()>) -> Result<'a, ()> {
     let file = fs::openat(procfs, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", name)?;
     let mut buffer = [0; 4096];
-    let mut held = 0;
+    let (mut held, mut is_torn) = (0, false);
     loop {
         let read = fs::read(&file, &mut buffer[held..]).doing_at("read", name)?;
         if read == 0 {
@@ -152,18 +156,25 @@ fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(&
         held += read;
         let mut start = 0;
         while let Some(len) = buffer[start..held].iter().position(|byte| *byte == b'\n') {
-            let line = core::str::from_utf8(&buffer[start..start + len]).unwrap_or_default();
-            if visit(line).is_some() {
+            if !core::mem::take(&mut is_torn) && visit(text(&buffer[start..start + len])).is_some() {
                 return Ok(());
             }
             start += len + 1;
         }
         if start == 0 && held == buffer.len() {
+            if !core::mem::replace(&mut is_torn, true) && visit(text(&buffer)).is_some() {
+                return Ok(());
+            }
             held = 0;
         }
         buffer.copy_within(start..held, 0);
         held -= start.min(held);
     }
+}
+
+/// As much as is UTF-8.
+fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).or_else(|why| core::str::from_utf8(&bytes[..why.valid_up_to()])).unwrap_or_default()
 }
 
 /// What a process is numbered in the innermost of its pid namespaces. `None` if there is none of that number here.

@@ -100,7 +100,7 @@ pub fn join_container(stage: &mut Stage<'_, '_>) -> Done {
     let flags = stage.plan.namespaces.of_container;
     let kept = [stage.channel, stage.console_socket.unwrap_or(stage.channel), pidfd.unwrap_or(directory), directory];
     if !sys::is_undefended("descriptors") {
-        sys::close_from_but(super::workload::first_own(stage), &kept)?;
+        sys::close_from_but(stage.procfs, super::workload::first_own(stage), &kept)?;
     }
     stage.procfs = stage.channel;
     if stage.plan.root.entry == Entry::Chroot {

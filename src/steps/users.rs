@@ -123,13 +123,15 @@ struct Lines<'f> {
     start: usize,
     end: usize,
     left: usize,
+    /// Whether what comes next is the end of a line that was too long.
+    is_torn: bool,
 }
 
 impl<'f> Lines<'f> {
     const MOST_BYTES: usize = 1 << 20;
 
     fn new(file: &'f OwnedFd) -> Self {
-        Lines { file, buffer: [0; 2048], start: 0, end: 0, left: Self::MOST_BYTES }
+        Lines { file, buffer: [0; 2048], start: 0, end: 0, left: Self::MOST_BYTES, is_torn: false }
     }
 
     fn next(&mut self) -> Option<&[u8]> {
@@ -137,10 +139,13 @@ impl<'f> Lines<'f> {
             if let Some(len) = self.buffer[self.start..self.end].iter().position(|byte| *byte == b'\n') {
                 let line = self.start..self.start + len;
                 self.start += len + 1;
+                if core::mem::take(&mut self.is_torn) {
+                    continue;
+                }
                 return Some(&self.buffer[line]);
             }
             if self.start == 0 && self.end == self.buffer.len() {
-                self.end = 0; // too long for us: what is left of it will not parse
+                (self.end, self.is_torn) = (0, true);
             }
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -151,7 +156,7 @@ impl<'f> Lines<'f> {
             if read == 0 {
                 let last = self.end;
                 self.end = 0;
-                return (last > 0).then(|| &self.buffer[..last]);
+                return (last > 0 && !self.is_torn).then(|| &self.buffer[..last]);
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
         Err(Errno::NOSYS | Errno::INVAL) => {}
         answer => return answer,
     }
-    for number in first..sys::soft_descriptor_limit() {
+    for number in sys::descriptors_from(first) {
         let _ = sys::close_on_exec_number(number); // EBADF: it is not open
     }
     Ok(())
@@ -126,7 +126,7 @@ pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
     core::mem::forget(stage.root.take());
     // A change of ids or capabilities may have made us dumpable again.
     task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
-    sys::close_from_but(first_own(stage), &[stage.channel, stage.start_gate])?;
+    sys::close_from_but(stage.procfs, first_own(stage), &[stage.channel, stage.start_gate])?;
     if stage.may_wait_long() && stage.plan.seccomp.is_some() {
         // Not later: the filter may refuse it.
         sys::forget_stack();

@@ -45,9 +45,9 @@ pub use mount::{
 pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};
 pub use process::{
-    Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, close_together, execve, execveat,
-    exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal, set_capabilities,
-    set_groups, set_key_permissions, set_limit, set_namespace, soft_descriptor_limit, take_descriptor, try_wait_pid, unshare, wait_any,
+    Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, close_together, descriptors_from,
+    execve, execveat, exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal,
+    set_capabilities, set_groups, set_key_permissions, set_limit, set_namespace, take_descriptor, try_wait_pid, unshare, wait_any,
     wait_pid, wait_pidfd,
 };
 pub use process::{kill_all, raise_descriptor_limit};

@@ -52,9 +52,12 @@ pub fn route_socket() -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None) // 0 is NETLINK_ROUTE
 }
 
-/// Sends one request, and shows each message of the answer, its header included, to `visit`. Errors: what the kernel says.
+/// Sends one request, and shows each message of the answer, its header included, to `visit`. Errors: what the kernel says, or `visit`.
+///
+/// Must: read the answer to its end, whatever `visit` says: what is left would be taken for the answer to the next request.
 pub fn request(socket: BorrowedFd<'_>, message: &[u8], visit: &mut dyn FnMut(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
     rustix::net::send(socket, message, SendFlags::empty())?;
+    let mut visited = Ok(());
     let mut room = [0u8; 8192]; // netlink(7): dumps come in pieces of at most a page, or of 8 KiB
     loop {
         let (_, len) = rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut room[..], RecvFlags::TRUNC))?;
@@ -63,14 +66,13 @@ pub fn request(socket: BorrowedFd<'_>, message: &[u8], visit: &mut dyn FnMut(&[u
             let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
             let (kind, is_whole) = (u32::from(u16::from_ne_bytes([head[4], head[5]])), (16..=rest.len()).contains(&length));
             match (kind, body) {
-                (NLMSG_DONE, _) => return Ok(()),
-                (NLMSG_ERROR, [a, b, c, d, ..]) => {
+                (NLMSG_DONE | NLMSG_ERROR, [a, b, c, d, ..]) => {
                     return match i32::from_ne_bytes([*a, *b, *c, *d]) {
-                        0 => Ok(()),
-                        number => Err(Errno::from_raw_os_error(-number)),
+                        number @ ..0 => Err(Errno::from_raw_os_error(number.saturating_neg())),
+                        _ => visited,
                     };
                 }
-                _ if is_whole => visit(&rest[..length])?,
+                _ if is_whole => visited = visited.and_then(|()| visit(&rest[..length])),
                 _ => return Err(Errno::BADMSG),
             }
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as c;
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
 use super::{AsFd, AsRawFd, BorrowedFd, CPointer, Errno, FromRawFd, OwnedFd, raw};
@@ -235,8 +236,9 @@ pub fn namespace_kind(file: BorrowedFd<'_>) -> Option<u32> {
     unsafe { raw::call(c::__NR_ioctl, [file.as_raw_fd() as usize, NS_GET_NSTYPE, 0, 0, 0, 0]) }.ok().map(|kind| kind as u32)
 }
 
-/// Closes every descriptor from `first` on but those of `kept`, one by one before Linux 5.9.
-pub fn close_from_but(first: u32, kept: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+/// Closes every descriptor from `first` on but those of `kept`. Before Linux 5.9 those that `procfs` lists, whatever the limits are by now;
+/// without it those that may be ours.
+pub fn close_from_but(procfs: BorrowedFd<'_>, first: u32, kept: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let numbers = || kept.iter().map(|fd| fd.as_raw_fd() as u32);
     let mut start = first;
     loop {
@@ -250,7 +252,18 @@ pub fn close_from_but(first: u32, kept: &[BorrowedFd<'_>]) -> Result<(), Errno> 
             None => return Ok(()),
         }
     }
-    (first..soft_descriptor_limit()).filter(|number| !numbers().any(|kept| kept == *number)).for_each(close_number);
+    let may_close = |number: &u32| *number >= first && !numbers().any(|kept| kept == *number);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(list) = rustix::fs::openat(procfs, c"self/fd", flags, Mode::empty()) {
+        let mut room = [core::mem::MaybeUninit::uninit(); 2048];
+        let mut entries = RawDir::new(&list, &mut room);
+        while let Some(entry) = entries.next() {
+            let number = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok());
+            // Its own is below all that is to be closed, or among those that are closed one by one in the end.
+            number.filter(may_close).filter(|number| *number != list.as_raw_fd() as u32).into_iter().for_each(close_number);
+        }
+    }
+    descriptors_from(first).filter(may_close).for_each(close_number);
     Ok(())
 }
 
@@ -276,8 +289,14 @@ pub fn close_on_exec_number(fd: u32) -> Result<(), Errno> {
     unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_SETFD as usize, c::FD_CLOEXEC as usize, 0, 0, 0]) }.map(|_| ())
 }
 
+/// The numbers that descriptors of ours may have from `first` on: a limit may have been lowered since, and they took the lowest that were free.
+pub fn descriptors_from(first: u32) -> core::ops::Range<u32> {
+    const OURS: u32 = 256;
+    first..soft_descriptor_limit().max(first.saturating_add(OURS))
+}
+
 /// RLIMIT_NOFILE: one more than the highest number that a descriptor may get from now on.
-pub fn soft_descriptor_limit() -> u32 {
+fn soft_descriptor_limit() -> u32 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(1 << 20)
 }
 

@@ -59,7 +59,8 @@ impl Launch {
         let mut command = Command::new(&program);
         command.args(&self.arguments[1..]).current_dir(&self.folder).env_clear().envs(self.environment);
         let (output, errors) = (format!("{log}.out"), format!("{log}.err"));
-        let mut setup = Setup { refused: self.refused, is_traced: self.is_traced, user: self.user, groups: self.groups, ..Setup::default() };
+        let mut setup =
+            Setup { refused: self.refused, is_traced: self.is_traced, user: self.user, groups: self.groups, ..Setup::default() };
         let mut screen = None;
         if let Some((rows, columns)) = self.terminal {
             let (master, slave) = sys::open_terminal(rows, columns)?;

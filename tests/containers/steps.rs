@@ -125,7 +125,14 @@ impl Stage {
             terminal: step.get("terminal").and_then(size),
             refused: [self.refused.clone(), refuse::numbers(&text(step, "refuse").unwrap_or_default())?].concat(),
             is_traced: false,
-            groups: step.get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect(),
+            groups: step
+                .get("groups")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_u64)
+                .map(|id| id as u32)
+                .collect(),
             user: step.get("user").and_then(Value::as_u64).map(|id| id as u32),
         })
     }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::events::await_empty;
-use super::members::{each_pid, for_each_child};
+use super::members::{child_after, each_pid};
 use super::{open, write_file};
 use crate::mem::PathBuffer;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
@@ -70,14 +70,5 @@ fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 fn first_child(cgroup: BorrowedFd<'_>) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
-    let mut found = None;
-    for_each_child(cgroup, &mut |child, name| {
-        if found.is_none() {
-            let mut path = PathBuffer::new();
-            path.set(&[name.to_bytes()]);
-            found = Some((path, fs::fcntl_dupfd_cloexec(child, 3)?));
-        }
-        Ok(())
-    })?;
-    Ok(found)
+    child_after(cgroup, c"")
 }

@@ -4,22 +4,67 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use super::DIRECTORY;
-use crate::sys::{AsFd, BorrowedFd, Errno, fs};
+use crate::mem::PathBuffer;
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs};
 
-/// How deep a container may have nested cgroups of its own and still be seen whole by us; the kernel's own bound is the path's length.
-const MAX_DEPTH: usize = 32;
-
-/// Calls `visit` with every process in it and below; 0 stands for one that our pid namespace does not know.
+/// Calls `visit` with every process in it and below, however deep a container has nested cgroups of its own; 0 stands for one that our pid
+/// namespace does not know. Errors: ENAMETOOLONG for what is nested deeper than a path can say, after all else was visited.
 pub fn each_pid(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Result<(), Errno> {
-    each_pid_down_to(cgroup, MAX_DEPTH, visit)
+    let mut names = heapless::Vec::<u8, PATH_MAX>::new(); // of those that we are in, each behind a slash
+    let mut last = PathBuffer::new(); // the one that we came up from
+    let mut here = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
+    let mut done = Ok(());
+    show_own(cgroup, visit)?;
+    loop {
+        let room = names.len();
+        match child_after(here.as_fd(), last.as_c_str())? {
+            Some((name, child)) if push(&mut names, name.as_c_str()) => {
+                show_own(child.as_fd(), visit)?;
+                here = child;
+                last.set(&[]);
+            }
+            Some((name, _)) => {
+                names.truncate(room);
+                done = Err(Errno::NAMETOOLONG);
+                last = name;
+            }
+            None => {
+                let Some(slash) = names.iter().rposition(|byte| *byte == b'/') else { return done };
+                last.set(&[&names[slash + 1..]]);
+                names.truncate(slash);
+                here = fs::openat(&here, c"..", DIRECTORY, fs::Mode::empty())?; // nobody can move a cgroup
+            }
+        }
+    }
 }
 
-fn each_pid_down_to(cgroup: BorrowedFd<'_>, depth: usize, visit: &mut dyn FnMut(u32)) -> Result<(), Errno> {
+const PATH_MAX: usize = 4096;
+
+fn push(names: &mut heapless::Vec<u8, PATH_MAX>, name: &CStr) -> bool {
+    names.push(b'/').is_ok() && names.extend_from_slice(name.to_bytes()).is_ok()
+}
+
+fn show_own(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Result<(), Errno> {
     match own_pids(cgroup, visit) {
-        Ok(()) | Err(Errno::OPNOTSUPP) => {} // a threaded cgroup: its processes show in the one above it
-        Err(errno) => return Err(errno),
+        Err(Errno::OPNOTSUPP) => Ok(()), // a threaded cgroup: its processes show in the one above it
+        shown => shown,
     }
-    for_each_child(cgroup, &mut |child, _| if depth > 0 { each_pid_down_to(child, depth - 1, visit) } else { Ok(()) })
+}
+
+/// The cgroup right below that comes after the one of that name; the first one for none.
+pub(super) fn child_after(cgroup: BorrowedFd<'_>, last: &CStr) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
+    let mut found = None;
+    let mut is_next = last.is_empty();
+    for_each_child(cgroup, &mut |child, name| {
+        if is_next && found.is_none() {
+            let mut path = PathBuffer::new();
+            path.set(&[name.to_bytes()]);
+            found = Some((path, fs::fcntl_dupfd_cloexec(child, 3)?));
+        }
+        is_next |= name == last;
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Reads cgroup.procs, however long it is, digit by digit.
