@@ -458,13 +458,15 @@ pub const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "seccomp",
         verb: Some(Verb::Seccomp),
-        arguments: "<compile|show> <bundle|profile|filter>",
+        arguments: "<compile|show|trace> <bundle|profile|filter>",
         count: (2, 2),
-        summary: "compile a seccomp profile, or show what a filter does",
+        summary: "compile a seccomp profile, show what a filter does, or find out which calls a bundle makes",
         description: "compile writes the filter of a bundle, or of a file with a profile, and prints the annotation that pins it.\n   \
-            show prints a filter's instructions, or with --call what happens at that call, and which rule says so.",
+            show prints a filter's instructions, or with --call what happens at that call, and which rule says so.\n   \
+            trace runs a bundle without its filter and prints a profile that allows the system calls it made; what the\n   \
+            container writes goes to standard error, unless the profile goes to a file.",
         options: &[
-            option!("output,o=FILE", Text, "where to write the filter (default: standard output)"),
+            option!("output,o=FILE", Text, "where to write the filter or profile (default: standard output)"),
             option!("call=NAME[:ARG...]", Text, "a system call and its arguments, 0 if not given"),
         ],
         ..PLAIN

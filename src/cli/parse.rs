@@ -184,7 +184,7 @@ pub enum Command<'a> {
 }
 
 /// The options of `create`, which `run` has too.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the options")]
 pub struct Create<'a> {
     pub id: &'a str,

@@ -1,4 +1,4 @@
-//! `seccomp`: a profile compiled to a file, a filter made readable, and the rule that decides about one call.
+//! `seccomp compile` and `show`: a profile compiled to a file, a filter made readable, and the rule that decides about one call.
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};
@@ -12,12 +12,12 @@ use crate::names::syscalls::{Abi, FAMILY, number};
 use crate::plan::seccomp::machine::{self, Call, Instruction};
 use crate::plan::seccomp::{BYTES, compile_first, compile_for};
 use crate::spec::Seccomp;
-use crate::sys::{AsFd, fs, map_anonymous, task};
+use crate::sys::{AsFd, OwnedFd, fs, map_anonymous, task};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// `compile` or `show`.
+    /// `compile`, `show`, or `trace`, which is done elsewhere.
     pub action: &'a str,
     /// A bundle, a profile or a filter.
     pub path: &'a CStr,
@@ -30,7 +30,7 @@ pub struct Request<'a> {
 /// Does it.
 pub fn run<'a>(request: &Request<'a>, arena: &Arena<'a>) -> Result<'a, i32> {
     if !matches!(request.action, "compile" | "show") {
-        return Err(Error::text("seccomp", request.action, "wants compile or show"));
+        return Err(Error::text("seccomp", request.action, "wants compile, show or trace"));
     }
     let (written, memory) = seccomp::read(request.path, arena)?;
     match (request.action, written) {
@@ -45,11 +45,16 @@ fn compile<'a>(profile: &Seccomp<'a>, output: Option<&'a CStr>, arena: &Arena<'a
     let program = compile_for(profile, &FAMILY, arena)?;
     let bytes = arena.slice(program.len() * 8, |index| program[index / 8].to_ne_bytes()[index % 8])?;
     let Some(path) = output else { return write(task::stdout(), bytes).doing("write", "standard output").map(|()| 0) };
-    let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::CLOEXEC;
-    let file = fs::open(path, flags, fs::Mode::from_raw_mode(0o644)).doing_at("open", path)?;
+    let file = create(path)?;
     write(file.as_fd(), bytes).doing_at("write", path)?;
     let name = path.to_str().unwrap_or_default();
     print(&|out| writeln!(out, "\"{BLOB}\": \"{name}@sha256:{}\"", Digest(bytes)))
+}
+
+/// The file of `--output`.
+pub fn create<'a>(path: &'a CStr) -> Result<'a, OwnedFd> {
+    let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::CLOEXEC;
+    fs::open(path, flags, fs::Mode::from_raw_mode(0o644)).doing_at("open", path)
 }
 
 fn write(file: crate::sys::BorrowedFd<'_>, mut bytes: &[u8]) -> core::result::Result<(), crate::sys::Errno> {

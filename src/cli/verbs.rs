@@ -22,7 +22,7 @@ use crate::mem::{Arena, List};
 use crate::plan::cgroup::Manager;
 use crate::plan::exec::Overrides;
 use crate::plan::{self, Options};
-use crate::sys::{self, Arguments, AsFd, Errno, fs, task};
+use crate::sys::{self, Arguments, AsFd, Errno, OwnedFd, fs, task};
 
 /// Memory for everything that does not grow with a config.json. Only what is used of it is ever there.
 const ARENA_BYTES: usize = 16 << 20;
@@ -188,7 +188,7 @@ impl<'a> Context<'a> {
     fn dispatch(&self, command: &Command<'a>) -> Result<'a, i32> {
         match command {
             Command::Create(create) => self.create(create),
-            Command::Run(run) => self.run(run),
+            Command::Run(run) => self.run(run, None),
             Command::Exec(exec) => self.exec(exec),
             Command::Start { id } => {
                 signal::start(self.root, self.valid(id)?, self.inherited(), self.arguments.variable("NOTIFY_SOCKET"), self.arena)
@@ -216,6 +216,7 @@ impl<'a> Context<'a> {
             Command::Logs { id, follow } => service::logs(id, *follow, self.arena),
             Command::Leave(how) => service::leave(control::Request::of(*how), self.arena),
             Command::Boot { path, only_says: None, began } => self.boot(*path, *began),
+            Command::Seccomp(request) if request.action == "trace" => self.trace(request),
             Command::Seccomp(request) => seccomp::run(request, self.arena),
             Command::Check { bundle } => check::run(bundle.unwrap_or(c"."), self.arena),
         }
@@ -262,6 +263,7 @@ impl<'a> Context<'a> {
             options,
             console_socket: create.console_socket,
             pidfd_socket: create.pidfd_socket,
+            is_traced: false,
             is_detached,
             gate,
             blocked_signals: sys::block_all(),
@@ -311,13 +313,30 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Runs a bundle, and says by which system calls. What the container writes goes to standard error, unless the profile goes to a file.
     #[inline(never)]
-    fn run(&self, run: &Run<'a>) -> Result<'a, i32> {
+    fn trace(&self, request: &seccomp::Request<'a>) -> Result<'a, i32> {
+        own_executable::protect(self.arguments)?; // it starts anew, with the streams as they are
+        let output = match request.output {
+            Some(path) => seccomp::create(path)?,
+            None => {
+                let output = fs::fcntl_dupfd_cloexec(task::stdout(), 3).doing("dup", "standard output")?;
+                task::dup2_stdout(task::stderr()).doing("dup", "standard error")?;
+                output
+            }
+        };
+        let id = self.arena.format(format_args!("trace-{}", task::getpid().as_raw_nonzero()))?;
+        let create = Create { id, bundle: Some(request.path), ..Create::default() };
+        self.run(&Run { create, detach: false, keep: false, no_subreaper: false }, Some(&output))
+    }
+
+    #[inline(never)]
+    fn run(&self, run: &Run<'a>, trace: Option<&OwnedFd>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         if !run.detach && !run.no_subreaper {
             task::set_child_subreaper(Some(task::getpid())).doing("prctl", "PR_SET_CHILD_SUBREAPER")?;
         }
-        let request = self.request(&run.create, run.detach, Gate::Channel)?;
+        let request = create::Request { is_traced: trace.is_some(), ..self.request(&run.create, run.detach, Gate::Channel)? };
         let created = create::create(&request, self.arena)?;
         if let Err(error) = self.write_pid_file(run.create.pid_file, created.pid) {
             created.undo(&request);
@@ -330,13 +349,22 @@ impl<'a> Context<'a> {
         }
         started.directory.unlock();
         let exit = foreground::stay(started.running());
+        let printed = match (&started.tracer, trace) {
+            (Some(tracer), Some(file)) => {
+                let mut out = Output::new(file.as_fd());
+                let _ = tracer.print(&mut out); // `finish` knows the errno
+                out.finish()
+            }
+            _ => Ok(()),
+        };
         if !run.keep || exit.is_err() {
             // What the container said by its exit counts more than what is left of it, which `delete --force` can still remove.
             if let Err(error) = started.clean_up(&request, self.arena) {
                 self.log.warning(format_args!("{error}"));
             }
         }
-        Ok(exit?.code())
+        let exit = exit?;
+        printed.doing("write", "the profile").map(|()| exit.code())
     }
 
     #[inline(never)]

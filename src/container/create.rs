@@ -16,6 +16,7 @@ use super::notify::Proxy;
 use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
+use super::trace::{self, Tracer};
 use super::{facts, image, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
@@ -40,6 +41,8 @@ pub struct Request<'a, 'l> {
     pub console_socket: Option<&'a CStr>,
     /// `--pidfd-socket`.
     pub pidfd_socket: Option<&'a CStr>,
+    /// Whether all its system calls are noted down, instead of the filter of its configuration.
+    pub is_traced: bool,
     /// Whether the runtime leaves before the container ends.
     pub is_detached: bool,
     /// Who gives the start.
@@ -96,6 +99,8 @@ pub struct Created {
     pub cgroup: Option<Home>,
     /// For what the container says of itself.
     notify: Option<Proxy>,
+    /// For its system calls.
+    tracer: Option<Tracer>,
     /// For errors of the start.
     plan: &'static mut Plan<'static>,
     /// For hooks that are still to come.
@@ -115,8 +120,9 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let console_socket = child::connect(request.console_socket, "connect to the console socket")?;
     let pidfd_socket = child::connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;
-    let mut work =
-        Work { procfs, bundle, plan, directory, console_socket, pidfd_socket, group: None, child: None, gone_devices: None, notify: None };
+    let made = (None, None, None, None, None);
+    let (group, child, gone_devices, notify, tracer) = made;
+    let mut work = Work { procfs, bundle, plan, directory, console_socket, pidfd_socket, group, child, gone_devices, notify, tracer };
     match work.carry_out(request) {
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
         Err(error) => {
@@ -142,6 +148,10 @@ fn make_plan<'a>(
     let memory = &bundle.arena;
     let made = told.and_then(|()| {
         first_problem(memory, request.log, &|report| plan::check::check(bundle.config, memory, report))?;
+        let config = match request.is_traced {
+            true => &trace::config(bundle.config, memory)?,
+            false => bundle.config,
+        };
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
         let (uid, gid) = (task::geteuid(), task::getegid());
@@ -155,7 +165,7 @@ fn make_plan<'a>(
             },
             has_apparmor: !process.apparmor_profile.is_empty() && facts::has_apparmor(),
             has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
-            seccomp_blob: seccomp::blob(bundle.config, bundle.path, memory)?,
+            seccomp_blob: if request.is_traced { None } else { seccomp::blob(config, bundle.path, memory)? },
             bundle: bundle.path,
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
             own_cgroup: if is_absolute { "" } else { facts::own_cgroup(procfs, memory)? },
@@ -168,11 +178,11 @@ fn make_plan<'a>(
         };
         let Options { id: _, no_pivot, no_new_keyring, listen_fds, preserve_fds, is_rootless, cgroup_manager: _ } = request.options;
         let options = Options { id, no_pivot, no_new_keyring, listen_fds, preserve_fds, is_rootless, cgroup_manager };
-        let plan = plan::build(bundle.config, &facts, &options, memory)?;
+        let plan = plan::build(config, &facts, &options, memory)?;
         if cgroup_manager == Manager::Disabled {
             request.log.warning(format_args!("--cgroup-manager=disabled: no device rules guard the container, and nothing is limited"));
         }
-        seccomp::tell(bundle.config, plan, request.log);
+        seccomp::tell(config, plan, request.log);
         Ok(plan)
     });
     match made {
@@ -245,6 +255,7 @@ struct Work {
     child: Option<(task::Pid, Option<OwnedFd>)>,
     gone_devices: Option<net_devices::Gone>,
     notify: Option<Proxy>,
+    tracer: Option<Tracer>,
 }
 
 impl Work {
@@ -426,7 +437,7 @@ impl Work {
         loop {
             match child::receive(channel, &mut room)? {
                 Message::Ready(listener) => {
-                    self.hand_over(listener)?;
+                    self.hand_over(listener, request)?;
                     return Ok(master);
                 }
                 Message::Master(fd) => master = fd,
@@ -452,9 +463,13 @@ impl Work {
     }
 
     /// The listener of the filter goes to whoever decides about its calls.
-    fn hand_over(&self, number: Option<u32>) -> Result<'static, ()> {
+    fn hand_over(&mut self, number: Option<u32>, request: &Request<'_, '_>) -> Result<'static, ()> {
         let listener = self.plan.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
         let (Some(listener), Some(number), Some((pid, pidfd))) = (listener, number, &self.child) else { return Ok(()) };
+        if request.is_traced {
+            self.tracer = Some(Tracer::take(pidfd.as_ref(), number, self.plan.process.held_for_seccomp != 0, &self.bundle.arena)?);
+            return Ok(());
+        }
         let process = seccomp::Process { pid: *pid, pidfd: pidfd.as_ref(), number, status: "creating", first: *pid };
         let bundle = &self.bundle;
         let about = plan::hooks::about(self.plan.id, bundle.path, &bundle.config.annotations, &bundle.arena)?;
@@ -502,6 +517,7 @@ impl Work {
             directory: self.directory,
             cgroup: self.group.map(|group| group.home),
             notify: self.notify,
+            tracer: self.tracer,
             plan: self.plan,
             bundle: self.bundle,
         }
@@ -528,7 +544,9 @@ impl Created {
     /// Gives the start, waits until the program runs, and runs the `poststart` hooks. On an error nothing is left.
     pub fn start<'a>(self, request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Started> {
         let mut room = [0; sync::MOST_BYTES];
-        let error = match child::answer(&self.channel).and_then(|()| child::receive(&self.channel, &mut room)) {
+        let given = child::answer(&self.channel);
+        let traced = given.and_then(|()| self.tracer.as_ref().map_or(Ok(()), |tracer| tracer.until(self.channel.as_fd())));
+        let error = match traced.and_then(|()| child::receive(&self.channel, &mut room)) {
             Ok(Message::End) => match self.poststart(request) {
                 Ok(()) => return Ok(self.into_started()),
                 Err(error) => keep(&error, arena),
@@ -544,8 +562,8 @@ impl Created {
     }
 
     fn into_started(self) -> Started {
-        let Created { pid, pidfd, master, directory, cgroup, notify, bundle, .. } = self;
-        Started { pid, pidfd, master, directory, cgroup, notify, bundle, id: self.plan.id, rdt: self.plan.rdt }
+        let Created { pid, pidfd, master, directory, cgroup, notify, tracer, bundle, .. } = self;
+        Started { pid, pidfd, master, directory, cgroup, notify, tracer, bundle, id: self.plan.id, rdt: self.plan.rdt }
     }
 
     fn poststart(&self, request: &Request<'_, '_>) -> Result<'static, ()> {

@@ -67,6 +67,7 @@ impl Started {
             pid: self.pid,
             pidfd: self.pidfd.as_ref().map(AsFd::as_fd),
             master: self.master.as_ref().map(AsFd::as_fd),
+            tracer: None,
             notify: None,
             cgroup: None,
         }

@@ -7,6 +7,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general as c;
 
 use super::notify::Proxy;
+use super::trace::Tracer;
 use crate::error::{Doing, Result};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, Exit, OwnedFd, fs, task};
 
@@ -58,6 +59,8 @@ pub struct Running<'s> {
     pub master: Option<BorrowedFd<'s>>,
     /// For what the container says of itself.
     pub notify: Option<&'s Proxy>,
+    /// For its system calls.
+    pub tracer: Option<&'s Tracer>,
     /// The cgroup that it says that of, as an absolute path.
     pub cgroup: Option<&'s CStr>,
 }
@@ -101,6 +104,9 @@ impl Attendance<'_> {
             if let Some(notify) = self.running.notify {
                 notify.pass_on(self.running.cgroup);
             }
+            if let Some(tracer) = self.running.tracer {
+                tracer.turn()?;
+            }
             if let Some(exit) = self.ended {
                 self.drain()?;
                 return Ok(exit);
@@ -116,8 +122,11 @@ impl Attendance<'_> {
     }
 
     fn wait(&self) -> core::result::Result<(), Errno> {
-        let mut polled: heapless::Vec<task::PollFd<'_>, 4> = heapless::Vec::new();
-        let _ = polled.push(task::PollFd::new(&self.signals, task::PollFlags::IN)); // four places are enough
+        let mut polled: heapless::Vec<task::PollFd<'_>, 5> = heapless::Vec::new();
+        let _ = polled.push(task::PollFd::new(&self.signals, task::PollFlags::IN)); // five places are enough
+        if let Some(listener) = self.running.tracer.and_then(Tracer::waits_for) {
+            let _ = polled.push(task::PollFd::from_borrowed_fd(listener, task::PollFlags::IN));
+        }
         if let Some(notify) = self.running.notify {
             let _ = polled.push(task::PollFd::from_borrowed_fd(notify.as_fd(), task::PollFlags::IN));
         }
@@ -195,9 +204,9 @@ impl<'m> Relay<'m> {
         Relay { master, input: Pipe::new(task::stdin(), master), output: Pipe::new(master, task::stdout()) }
     }
 
-    fn add_to<'p>(&'p self, polled: &mut heapless::Vec<task::PollFd<'p>, 4>) {
+    fn add_to<'p>(&'p self, polled: &mut heapless::Vec<task::PollFd<'p>, 5>) {
         for pipe in [&self.input, &self.output].into_iter().filter(|pipe| pipe.is_open) {
-            let _ = polled.push(pipe.waits_for()); // four places are enough
+            let _ = polled.push(pipe.waits_for()); // five places are enough
         }
     }
 

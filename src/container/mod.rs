@@ -27,6 +27,7 @@ pub mod start;
 pub mod started;
 pub mod state;
 mod systemd;
+pub mod trace;
 mod trouble;
 pub mod update;
 mod words;

@@ -6,6 +6,7 @@ use super::foreground::Running;
 use super::group::Home;
 use super::notify::Proxy;
 use super::state::Directory;
+use super::trace::Tracer;
 use super::{hooks, rdt};
 use crate::error::{Doing, Result};
 use crate::mem::Arena;
@@ -26,6 +27,8 @@ pub struct Started {
     pub cgroup: Option<Home>,
     /// For what the container says of itself.
     pub notify: Option<Proxy>,
+    /// For its system calls.
+    pub tracer: Option<Tracer>,
     /// Its id.
     pub id: &'static str,
     /// For hooks that are still to come.
@@ -42,6 +45,7 @@ impl Started {
             pidfd: self.pidfd.as_ref().map(AsFd::as_fd),
             master: self.master.as_ref().map(AsFd::as_fd),
             notify: self.notify.as_ref(),
+            tracer: self.tracer.as_ref(),
             cgroup: self.cgroup.map(|home| home.path),
         }
     }

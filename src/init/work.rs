@@ -89,6 +89,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             options,
             console_socket: None,
             pidfd_socket: None,
+            is_traced: false,
             is_detached: false,
             gate: Gate::Channel,
             blocked_signals: sys::Signals::default(),

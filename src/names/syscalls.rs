@@ -52,6 +52,15 @@ pub fn number(slot: Slot) -> u32 {
     if slot < FIRST_PRIVATE { slot } else { slot - FIRST_PRIVATE + 0xf0000 }
 }
 
+/// The slot that a number has; for one that is in no table, none of them.
+pub fn slot_of(number: u32) -> usize {
+    match number {
+        0..FIRST_PRIVATE => number as usize,
+        0xf0000.. => (number - 0xf0000).saturating_add(FIRST_PRIVATE) as usize,
+        _ => usize::MAX,
+    }
+}
+
 impl Family {
     /// The row of a name; nothing if no member has such a call.
     pub fn row(&self, name: &str) -> Option<usize> {
@@ -188,6 +197,7 @@ mod tests {
                     let Some(slot) = family.slot(row, member) else { continue };
                     let found = family.name_of(slot, member).and_then(|name| family.row(name)).unwrap();
                     assert_eq!(family.slot(found, member), Some(slot));
+                    assert_eq!(slot_of(number(slot)), usize::from(slot));
                 }
             }
         }

@@ -59,7 +59,9 @@ fn flags_of<'a>(profile: &spec::Seccomp<'a>, program: &'a [u64]) -> Result<'a, F
     if !profile.flags.is_present() {
         (flags, optional_flags) = (SPEC_ALLOW, SPEC_ALLOW);
     }
-    let notifies = profile.syscalls.iter().any(|rule| seccomp_action(rule.action, None) == Some(NOTIFY));
+    // `check` lets nobody have it as the default action but `seccomp trace`.
+    let mut actions = profile.syscalls.iter().map(|rule| rule.action).chain([profile.default_action]);
+    let notifies = actions.any(|action| seccomp_action(action, None) == Some(NOTIFY));
     if notifies {
         flags |= NEW_LISTENER;
         optional_flags |= flags & WAIT_KILLABLE_RECV; // Linux 5.19

@@ -55,7 +55,7 @@ pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::fs::sync;
 pub use rustix::io::Errno;
 pub use scheduling::{Scheduler, set_affinity, set_io_priority, set_memory_policy, set_personality, set_scheduler};
-pub use seccomp::{knows_filter_flag, load_filter};
+pub use seccomp::{knows_filter_flag, let_call_pass, load_filter};
 pub use shared::{await_change, map_shared, read_words, wake};
 pub use signal::{Signals, block_all, discard_sigpipe, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
-use crate::names::seccomp::{ALLOW, ERRNO, LOG, TRACE, seccomp_action};
+use crate::names::seccomp::{ALLOW, ERRNO, LOG, NOTIFY, TRACE, seccomp_action};
 use crate::names::syscalls::{FAMILY, Family};
 use crate::names::{SECCOMP_ARCHITECTURES, SECCOMP_OPERATORS};
 use crate::spec::{Seccomp, Syscall, SyscallArg};
@@ -93,7 +93,7 @@ pub(super) fn read<'a>(profile: &Seccomp<'a>, family: &Family, arena: &Arena<'a>
         }
         rules.push(arena, Rule { conditions, ..rule })?;
     }
-    let is_permissive = default == ALLOW || default == LOG || default & !0xffff == TRACE;
+    let is_permissive = [ALLOW, LOG, NOTIFY].contains(&default) || default & !0xffff == TRACE;
     Ok(Words { default, members, hides_newer: !is_permissive && default != MISSING, rules })
 }
 
