@@ -47,9 +47,9 @@ lint:
 demo: build
 	@tests/demo/run
 
-## make board                    boots a machine whose process 1 is ocinit, with three bundles; shows the boot; switches it off
+## make board [TARGET=armv7]     boots a machine whose process 1 is ocinit, with three bundles; shows the boot; switches it off
 board: build
-	@tests/boot/board
+	@tests/boot/board $(TARGET)
 
 ## make soak                     the boot tests with full counts: 1,000 crashes, 50 power cuts, 200 bundles; an hour
 soak: build

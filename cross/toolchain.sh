@@ -57,10 +57,11 @@ targets() {
     done
 }
 
-# The variables of a target's folder: where its musl comes from (debian_arch and musl_dir, or zig_target), qemu, tier; for those
-# that boot: kernel_package, kernel_arch, kernel_suite, machine (QEMU's command), console.
+# The variables of a target's folder: debian_arch, and debian_suite where this machine's has not that architecture; where its musl comes
+# from (musl_dir, or zig_target); qemu, tier. For those that boot: kernel_package; machine (QEMU's command) and machine_package; console and
+# console_numbers (its device); report_port and report_device (the second serial port, in the machine and for QEMU).
 load_target() {
-    unset debian_arch musl_dir zig_target qemu tier kernel_package kernel_arch kernel_suite machine console
+    unset debian_arch debian_suite musl_dir zig_target qemu tier kernel_package machine machine_package console console_numbers report_port report_device
     # shellcheck source=/dev/null
     . "cross/$1/target.env"
 }
@@ -212,7 +213,7 @@ fetch_zig() {
 # library TARGET PACKAGE FILE: the folder that holds FILE of PACKAGE for TARGET's architecture; unpacked, not installed.
 library() {
     local target=$1 package=$2 file=$3 root=$PWD/$TOOLS/$1/root
-    [ -e "$root/$file" ] || fetch "$package" "$debian_arch" "$root"
+    [ -e "$root/$file" ] || fetch "$package" "$debian_arch" "$root" "${debian_suite:-}"
     [ -e "$root/$file" ] || die "$package for $debian_arch has no $file"
     dirname "$root/$file"
 }
@@ -227,7 +228,7 @@ apt_for() {
     options="$options -o Dir::State::Lists=$apt/lists -o Dir::Cache=$apt/cache"
     if [ -n "$suite" ]; then
         # The mirror and the keys that the machine itself uses.
-        mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' ')
+        mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } | grep -oE 'https?://[^ ]*/debian/?( |$)' | sed -n 's/ //; 1p') || true
         [ -n "$mirror" ] || die "no Debian mirror is set up here, so $suite cannot be had"
         echo "deb $mirror $suite main" >"$apt/sources.list"
         options="$options -o Dir::Etc::SourceList=$apt/sources.list -o Dir::Etc::SourceParts=-"
@@ -239,11 +240,11 @@ apt_for() {
     }
 }
 
-# depends PACKAGE ARCHITECTURE [SUITE]: the first kernel package that a meta package depends on.
+# depends PATTERN PACKAGE ARCHITECTURE [SUITE]: the packages of such names that a package depends on.
 depends() {
     local apt options
-    apt_for "$2" "${3:-}"
-    apt-cache $options depends "$1" 2>/dev/null | sed -n 's/^ *Depends: //p' | grep '^linux-image-' | head -n 1
+    apt_for "$3" "${4:-}"
+    apt-cache $options depends "$2" 2>/dev/null | sed -n 's/^ *Depends: //p' | grep -E "^($1)-" || true
 }
 
 # fetch PACKAGE ARCHITECTURE ROOT [SUITE]: unpacks Debian's package into ROOT.

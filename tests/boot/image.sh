@@ -1,7 +1,10 @@
 # shellcheck shell=bash
 # Makes images that boot ocinit as process 1, and boots them in QEMU. Sourced by tests/boot/run, tests/boot/board and tests/boot/soak.
 #
-# An image is a folder that becomes the initramfs. Whatever its /check writes to the second serial port is the report.
+# An image is a folder that becomes the initramfs. Whatever its /check writes to the second serial port is the report; our files call that
+# port /dev/report and the console /dev/the-console, which another machine has under other names.
+
+. tests/vm/machine.sh
 
 # A bundle's config.json: bundle PLACE ARGS-AS-JSON [ANNOTATIONS-AS-JSON [MORE-AS-JSON]]. Its root file system holds busybox alone.
 bundle() {
@@ -41,34 +44,28 @@ new_image() {
     echo "root:x:0:0:root:/:/bin/sh" >"$image/etc/passwd"
 }
 
-# The files below the image as the archive that the kernel unpacks. Those that are equal are stored once each: it is memory that counts.
+# Names of devices as this machine has them.
+named() { sed "s,/dev/report,/dev/$report_port,g; s,/dev/the-console,/dev/$console,g" "$@"; }
+
+# The files below the image as the archive that the kernel unpacks.
 archive() {
     local file arguments=()
+    find "$image" -type f \( -name check -o -name start -o -name show -o -path '*/bin/sh' -o -name '*.json' \) | while read -r file; do named -i "$file"; done
     while read -r file; do arguments+=("$file=$image/$file"); done < <(cd "$image" && find . -type f | sed 's,^\./,,')
-    "$harness" initramfs "$work/initramfs" "${arguments[@]}"
+    "$host_harness" initramfs "$work/initramfs" "${arguments[@]}"
 }
 
 # Boots the image: boot SECONDS KERNEL-LINE [QEMU-OPTION...]. Returns QEMU's status: 124 if it had to be ended.
 boot() {
     local seconds=$1 line=$2
     shift 2
-    rm -f "$work/console" "$work/report"
-    timeout --foreground "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu qemu64 -smp 2 -m "${MEMORY:-512}" \
-        -nodefaults -no-user-config -display none -no-reboot -serial "file:$work/console" -serial "file:$work/report" \
-        -kernel "$kernel" -initrd "$work/initramfs" -append "console=ttyS0 panic=-1 rdinit=/init $line" "$@" </dev/null
+    run_machine "$seconds" "$work/console" "$work/report" "$work/initramfs" "$(named <<<"$line")" "$@"
 }
 
-# Where everything lies, and what is needed.
+# Where everything lies, and what is needed; TARGET is the machine's.
 prepare_work() {
-    work=$PWD/target/boot/$1
-    mkdir -p "$TOOLS" "$work"
-    need qemu-system-x86_64 qemu-system-x86
-    need busybox busybox-static
-    host_cargo
-    export CARGO
-    busybox=$(command -v busybox)
-    kernel=$(tests/vm/kernel)
-    harness=$(tests/containers/build)
-    ocinit=$PWD/target/dist/x86_64-unknown-linux-musl/ocinit
-    [ -x "$ocinit" ] || die "there is no ocinit at $ocinit: make build"
+    mkdir -p "$TOOLS"
+    machine_for "${TARGET:-}"
+    work=$PWD/target/boot/$1-${target%%-*}
+    mkdir -p "$work"
 }

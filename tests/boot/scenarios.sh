@@ -10,7 +10,7 @@ checks() {
     {
         cat <<'END'
 #!/bin/busybox sh
-exec >/dev/ttyS1 2>&1
+exec >/dev/report 2>&1
 stty raw
 status() { /init service status "$1" 2>/dev/null; }
 state() { status "$1" | grep -q "\"state\":\"$2\""; }
@@ -38,7 +38,7 @@ END
 
 # boot.json with the checks as a command on the second serial port, and MORE keys.
 boot_json() {
-    echo "{\"version\":1,\"console\":[{\"args\":[\"/bin/busybox\",\"sh\",\"/check\"],\"tty\":\"/dev/ttyS1\"}]${1:+,$1}}" >"$image/etc/ocinit/boot.json"
+    echo "{\"version\":1,\"console\":[{\"args\":[\"/bin/busybox\",\"sh\",\"/check\"],\"tty\":\"/dev/report\"}]${1:+,$1}}" >"$image/etc/ocinit/boot.json"
 }
 
 scenario_services() {
@@ -66,8 +66,8 @@ scenario_services() {
     bundle containers/services/bad-program '["/no/such/program"]' '{"org.ocinit.boot.restart":"no"}'
     bundle containers/services/cycle-a "$(shell 'exit 0')" '{"org.ocinit.boot.after":"cycle-b"}'
     bundle containers/services/cycle-b "$(shell 'exit 0')" '{"org.ocinit.boot.after":"cycle-a"}'
-    bundle containers/onshutdown/bye "$(shell 'echo bye >/dev/ttyS0')" '{}' '"hooks": {}'
-    sed -i 's/"linux": {/"linux": {"resources": {"devices": [{"allow": true, "access": "rwm"}]}, "devices": [{"path": "\/dev\/ttyS0", "type": "c", "major": 4, "minor": 64, "fileMode": 438}],/' "$image/containers/onshutdown/bye/config.json"
+    bundle containers/onshutdown/bye "$(shell 'echo bye >/dev/the-console')" '{}' '"hooks": {}'
+    sed -i 's/"linux": {/"linux": {"resources": {"devices": [{"allow": true, "access": "rwm"}]}, "devices": [{"path": "\/dev\/the-console", "type": "c", "major": '"${console_numbers% *}, \"minor\": ${console_numbers#* }"', "fileMode": 438}],/' "$image/containers/onshutdown/bye/config.json"
     boot_json
     checks <<'END'
 check "a web server answers" wget -q -O /dev/null http://127.0.0.1/bin/busybox
@@ -137,7 +137,7 @@ scenario_notify() {
     talker() { bundle "containers/services/$1" "$2" "$3" && rm -r "$image/containers/services/$1/rootfs" && sed -i 's,"path": "rootfs","path": "/rootfs",' "$image/containers/services/$1/config.json"; }
     talker ready '["/containers","peer","notify","STATUS=warming up","500","READY=1\\nSTATUS=serving","100000000"]' '{"org.ocinit.boot.ready":"notify"}'
     talker silent '["/bin/busybox","sleep","1000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.start-timeout":"1s","org.ocinit.boot.limit":"1","org.ocinit.boot.delay":"10ms","org.ocinit.boot.stop-timeout":"500ms"}'
-    talker patient '["/containers","peer","notify","EXTEND_TIMEOUT_USEC=20000000","3000","READY=1","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.start-timeout":"2s"}'
+    talker patient '["/containers","peer","notify","EXTEND_TIMEOUT_USEC=20000000","9000","READY=1","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.start-timeout":"6s"}'
     talker watched '["/containers","peer","notify","READY=1","WATCHDOG=1","300","WATCHDOG=1","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.watchdog":"2s","org.ocinit.boot.stop-timeout":"500ms","org.ocinit.boot.delay":"5s"}'
     talker triggered '["/containers","peer","notify","READY=1","200","WATCHDOG=trigger","100000000"]' '{"org.ocinit.boot.ready":"notify","org.ocinit.boot.restart":"no","org.ocinit.boot.watchdog":"1h","org.ocinit.boot.stop-timeout":"500ms"}'
     talker by-fd '["/bin/busybox","sh","-c","sleep 1; echo >&3; exec sleep 1000"]' '{"org.ocinit.boot.ready":"fd"}'
@@ -154,7 +154,7 @@ check "one that asks for time gets it" state patient ready
 check "it was not restarted for it" test "$(field patient restarts)" = 0
 check "one that falls silent is restarted" eval 'test "$(field watched failures)" -ge 1'
 check "one that says it is not well is stopped" state triggered failed
-cp /containers-peer /x/containers
+mkdir -p /x; cp /containers-peer /x/containers
 /x/containers peer garbage /run/ocinit/@boot/notify/ready/notify.sock
 /x/containers peer garbage /run/ocinit/@boot/control
 check "nonsense changes nothing" eval 'state ready ready && /init service list >/dev/null'
@@ -182,7 +182,7 @@ END
     echo 'mkdir -p /sbin; cp /init /sbin/poweroff; exec /sbin/poweroff' >>"$image/bin/sh"
     rm "$image/check"
     archive
-    boot 120 "quiet ocinit.watchdog=30 ocinit.shell=/dev/ttyS1" && powered_off=0 || powered_off=$?
+    boot 120 "quiet ocinit.watchdog=30 ocinit.shell=/dev/report" && powered_off=0 || powered_off=$?
     count_report
     is "it powers off by itself" test "$powered_off" = 0
 }
@@ -220,7 +220,7 @@ scenario_first_program() {
     bundle containers/services/first '["/bin/busybox","cat","/proc/uptime"]' '{"org.ocinit.boot.kind":"oneshot"}'
     boot_json
     cat >"$image/check" <<'END'
-exec >/dev/ttyS1 2>&1
+exec >/dev/report 2>&1
 stty raw
 sleep 4 # who looks more often is what is measured
 until /init logs first | grep -q ">"; do sleep 1; done
@@ -237,7 +237,7 @@ $b mount -t sysfs sysfs /sys
 $b mount -t devtmpfs devtmpfs /dev
 $b mount -t tmpfs tmpfs /run
 $b mount -t cgroup2 cgroup2 /sys/fs/cgroup
-exec >/dev/ttyS1 2>&1
+exec >/dev/report 2>&1
 $b stty raw
 echo "before $($b cat /proc/uptime)"
 echo "after $(/init run --bundle /containers/services/first once)"
@@ -393,7 +393,7 @@ END
 scenario_watchdog() {
     # The kernel's software watchdog: fed while the critical service lives, and no longer when it does not; then the machine resets.
     local module
-    module=$(tests/boot/modules watchdog softdog)
+    module=$(tests/boot/modules "$target" watchdog softdog)
     new_image watchdog
     mkdir -p "$image/modules"
     for module in $module; do cp "$module" "$image/modules/"; done

@@ -62,6 +62,10 @@ impl Runtime {
                 ["/usr/bin/mksquashfs", "/usr/bin/mkfs.erofs", "/dev/loop-control"].iter().all(|path| Path::new(path).exists())
                     && ["squashfs", "erofs", "overlay"].iter().all(|name| read("/proc/filesystems").contains(name))
             }
+            "64-bit" => cfg!(target_pointer_width = "64"),
+            // Some ARM kernels have neither.
+            "time-namespace" => Path::new("/proc/self/ns/time").exists(),
+            "huge-pages" => Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(),
             "numa" => Path::new("/proc/self/numa_maps").exists(),
             "veth" => has_veth(),
             "no-resctrl" => !read("/proc/self/mountinfo").contains(" - resctrl "),

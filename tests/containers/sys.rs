@@ -65,7 +65,7 @@ pub fn filesystem(path: &str) -> Outcome<i64> {
     let mut found: libc::statfs = unsafe { mem::zeroed() };
     // SAFETY: the struct lives through the call.
     check(&format!("statfs {path}"), unsafe { libc::statfs(name.as_ptr(), &mut found) }.into())?;
-    Ok(found.f_type)
+    Ok(found.f_type as i64)
 }
 
 /// The two sides of a fork: `None` in the child.
@@ -186,7 +186,7 @@ pub fn receive_descriptor(socket: RawFd) -> Outcome<(Vec<u8>, File)> {
     message.msg_iov = &mut part;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = mem::size_of_val(&control);
+    message.msg_controllen = mem::size_of_val(&control) as _;
     // SAFETY: the header points to buffers of the lengths given, all alive.
     let length = check("recvmsg", unsafe { libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) } as i64)?;
     // SAFETY: the kernel filled the header that is passed.
@@ -315,14 +315,14 @@ pub fn number_of(name: &str) -> Option<u32> {
 pub fn trace_calls(pid: i32) -> Outcome<()> {
     // SAFETY: takes numbers only.
     let result = unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL) };
-    check("ptrace", result)?;
+    check("ptrace", result.into())?;
     Ok(())
 }
 
 /// Lets a stopped process go to its next system call boundary, with the signal that stopped it.
 pub fn go_to_next_call(pid: i32, signal: i32) -> Outcome<()> {
     // SAFETY: takes numbers only.
-    check("ptrace", unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid, 0, signal) }).map(drop)
+    check("ptrace", unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid, 0, signal) }.into()).map(drop)
 }
 
 // ---- what the probe asks about itself
@@ -356,7 +356,7 @@ pub fn scheduler() -> serde_json::Value {
 /// ioprio_get(2) of this process.
 pub fn io_priority() -> i64 {
     // SAFETY: takes numbers only.
-    unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) }
+    unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) }.into()
 }
 
 /// Sends `BARRIER=1` with one end of a pipe; whether nobody holds it open any more within five seconds.
@@ -414,6 +414,8 @@ pub fn call_number(name: &str) -> Option<i64> {
         "socket" => libc::SYS_socket,
         "openat2" => libc::SYS_openat2,
         "setns" => libc::SYS_setns,
+        // Newer than all that profiles name, on 32-bit ARM than its own calls too, which begin at 0xf0000.
+        "newest" if cfg!(target_arch = "arm") => 0xf07ff,
         "newest" => 999,
         _ => return None,
     };
