@@ -16,6 +16,9 @@ cp "$packages/init/inittab" "$work/etc/inittab"
 cp "$packages/init/s6-run" "$work/etc/s6/ocinit/run"
 chmod +x "$work/etc/s6/ocinit/run"
 said=$bundle/rootfs/out/said
+world=
+# unshare takes its world along when it ends.
+trap '[ -z "$world" ] || kill -KILL "$world" 2>/dev/null' EXIT
 
 # world COMMAND...: as process 1 of a namespace, with $work/etc over /etc, $work/sbin over /usr/sbin, and an empty /run.
 world() {
@@ -54,7 +57,7 @@ until_said() {
 # The process 1 of the world, and the ocinit that it runs, as the host numbers them.
 first() { pgrep -P "$world" | head -n 1; }
 supervisor() { pgrep -P "$(first)" -f "ocinit boot" | head -n 1; }
-ends() { local try; for try in $(seq 100); do kill -0 "$world" 2>/dev/null || return 0; sleep 0.2; done; kill -KILL "$(first)"; return 1; }
+ends() { local try; for try in $(seq 100); do kill -0 "$world" 2>/dev/null || return 0; sleep 0.2; done; kill -KILL "$world"; return 1; }
 
 inittab_starts() { until_said 1 started; }
 inittab_again() { kill -KILL "$(supervisor)" && sleep 1 && [ -n "$(supervisor)" ] && until_said 1 started; }
