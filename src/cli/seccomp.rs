@@ -3,7 +3,8 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use crate::container::seccomp::{self, BLOB, Digest, Written};
+use crate::container::digest::Digest;
+use crate::container::seccomp::{self, BLOB, Written};
 use crate::error::{Doing, Error, Result};
 use crate::log::Output;
 use crate::mem::Arena;

@@ -368,7 +368,7 @@ impl Work {
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
         let image = match &self.plan.image {
-            Some(image) => Some(image::mount(image, &self.bundle.arena)?),
+            Some(image) => Some(image::mount(image, self.plan.id, &self.bundle.arena)?),
             None => None,
         };
         let made = start::make_child(self.plan, self.cgroup());

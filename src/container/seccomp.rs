@@ -1,6 +1,7 @@
 //! The filter of system calls, as the parent sees it: what the log is told of it, and its listener on the way to whoever decides.
 
 use super::bundle;
+use super::digest::Digest;
 use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::log::{JsonString, Log};
@@ -73,15 +74,6 @@ pub fn blob<'a>(config: &Config<'a>, bundle: &str, arena: &Arena<'a>) -> Result<
     let bytes = bundle::read(fs::CWD, path)?;
     let found = arena.format(format_args!("{}", Digest(bytes)))?;
     if digest.eq_ignore_ascii_case(found) { Ok(Some(bytes)) } else { Err(wrong(arena.format(format_args!("its digest is {found}"))?)) }
-}
-
-/// The SHA-256 of some bytes, in hexadecimal digits.
-pub struct Digest<'b>(pub &'b [u8]);
-
-impl core::fmt::Display for Digest<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        hmac_sha256::Hash::hash(self.0).iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 /// What `seccomp show` and `seccomp compile` are given.

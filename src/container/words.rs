@@ -93,7 +93,7 @@ fn item<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, &'a 
     if fault.item == Fault::NO_ITEM {
         return Ok(match fault.step {
             Step::PrepareRoot => match &plan.image {
-                Some(image) => image.layers.get(0).map_or("", |path| text(path)),
+                Some(image) => image.layers.get(0).map_or("", |layer| text(layer.path)),
                 None => text(plan.root.path),
             },
             Step::MakeWorkingDirectory | Step::WorkingDirectory | Step::WorkingDirectoryAgain => text(plan.process.cwd),

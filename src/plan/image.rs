@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::spec::Config;
 
-/// The annotation that names images, the topmost first, separated by spaces.
+/// The annotation that names images, the topmost first, separated by spaces. `@sha256:`, `@fsverity:` or `@verity:` and 64 hexadecimal
+/// digits after a name pin what is in it.
 pub const IMAGE: &str = "org.ocinit.image";
 
 /// The annotation that says where what is written goes: `tmpfs`, `tmpfs:SIZE`, or a directory. Without it nothing can be written.
@@ -26,9 +27,47 @@ pub const MOST_LAYERS: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     /// At least one; the topmost first.
-    pub layers: List<'a, &'a CStr>,
+    pub layers: List<'a, Layer<'a>>,
     /// What is laid over them.
     pub upper: Upper<'a>,
+}
+
+/// One image.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// The file or block device.
+    pub path: &'a CStr,
+    /// What it must be.
+    pub pin: Pin,
+}
+
+/// What an image must be, or it is not mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// Anything.
+    None,
+    /// A file with this SHA-256; all of it is read for that.
+    Sha256([u8; 32]),
+    /// A file for which the kernel guarantees this digest (fs-verity).
+    FsVerity([u8; 32]),
+    /// What a hash tree with this root says, block for block (dm-verity); the tree is its tail, or in a file of its name with `.verity`.
+    Verity([u8; 32]),
+}
+
+/// A word of [`IMAGE`]: the path, and the pin. `None` for a pin that is none.
+fn pinned(word: &str) -> Option<(&str, Pin)> {
+    let Some((path, pin)) = word.rsplit_once('@').filter(|(_, pin)| pin.contains(':')) else { return Some((word, Pin::None)) };
+    let (kind, digits) = pin.split_once(':')?;
+    let digest = super::digest(digits)?;
+    Some((
+        path,
+        match kind {
+            "sha256" => Pin::Sha256(digest),
+            "fsverity" => Pin::FsVerity(digest),
+            "verity" => Pin::Verity(digest),
+            _ => return None,
+        },
+    ))
 }
 
 /// Where what is written goes.
@@ -54,34 +93,22 @@ pub(super) fn build<'a>(
     arena: &Arena<'a>,
 ) -> Result<'a, Option<Image<'a>>> {
     let said = |key| config.annotations.iter().find(|entry| entry.key == key).map(|entry| entry.value);
-    let written = match (said(IMAGE), config.root) {
-        (Some(written), _) => written.split_ascii_whitespace(),
-        (None, Some(root)) if facts.root_is_file => {
-            return finish(one(absolute(facts.bundle, root.path, arena)?, arena)?, said(UPPER), facts, namespaces, arena).map(Some);
+    let mut layers = List::default();
+    match said(IMAGE) {
+        Some(written) => {
+            for word in written.split_ascii_whitespace() {
+                let (path, pin) =
+                    pinned(word).ok_or(Error::text(IMAGE, word, "wants PATH@sha256:, @fsverity: or @verity:, and 64 digits"))?;
+                layers.push(arena, Layer { path: absolute(facts.bundle, path, arena)?, pin })?;
+            }
         }
-        _ if said(UPPER).is_some() => return Err(Error::text(UPPER, "", "there is no image to lay it over")),
-        _ => return Ok(None),
-    };
-    let mut layers = List::default();
-    for path in written {
-        layers.push(arena, absolute(facts.bundle, path, arena)?)?;
+        None if facts.root_is_file => {
+            let root = config.root.map_or("", |root| root.path);
+            layers.push(arena, Layer { path: absolute(facts.bundle, root, arena)?, pin: Pin::None })?;
+        }
+        None if said(UPPER).is_some() => return Err(Error::text(UPPER, "", "there is no image to lay it over")),
+        None => return Ok(None),
     }
-    finish(layers, said(UPPER), facts, namespaces, arena).map(Some)
-}
-
-fn one<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, List<'a, &'a CStr>> {
-    let mut layers = List::default();
-    layers.push(arena, path)?;
-    Ok(layers)
-}
-
-fn finish<'a>(
-    layers: List<'a, &'a CStr>,
-    upper: Option<&'a str>,
-    facts: &Facts<'a>,
-    namespaces: &Namespaces<'_>,
-    arena: &Arena<'a>,
-) -> Result<'a, Image<'a>> {
     let wrong = |why| Err(Error::text(IMAGE, "", why));
     if !namespaces.makes(CLONE_NEWNS) {
         return wrong("an image needs a mount namespace of the container's own");
@@ -91,7 +118,7 @@ fn finish<'a>(
         1..=MOST_LAYERS => {}
         _ => return wrong("more than 16 images"),
     }
-    let upper = match upper {
+    let upper = match said(UPPER) {
         None => Upper::None,
         Some("tmpfs") => Upper::Memory(c""),
         Some(upper) => match upper.strip_prefix("tmpfs:") {
@@ -100,7 +127,7 @@ fn finish<'a>(
             None => Upper::Directory(absolute(facts.bundle, upper, arena)?),
         },
     };
-    Ok(Image { layers, upper })
+    Ok(Some(Image { layers, upper }))
 }
 
 #[cfg(test)]
@@ -117,7 +144,13 @@ mod tests {
         let namespaces = super::super::namespaces::build(config.linux.as_ref(), &facts, &arena).unwrap();
         match build(config, &facts, &namespaces, &arena) {
             Ok(None) => "none".to_string(),
-            Ok(Some(image)) => format!("{:?} {:?}", image.layers.iter().collect::<Vec<_>>(), image.upper),
+            Ok(Some(image)) => {
+                let layers = image.layers.iter().map(|layer| match layer.pin {
+                    Pin::None => format!("{:?}", layer.path),
+                    pin => format!("{:?} {}", layer.path, format!("{pin:?}").split(',').next().unwrap()),
+                });
+                format!("[{}] {:?}", layers.collect::<Vec<_>>().join(", "), image.upper)
+            }
             Err(error) => error.to_string(),
         }
     }
@@ -154,5 +187,19 @@ mod tests {
     #[test]
     fn only_what_looks_like_an_image_is_looked_at() {
         assert_eq!(["rootfs", "a.img", "b.squashfs", "c.erofs", "img"].map(may_be_image), [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_pin_follows_the_name_and_an_unknown_one_is_refused() {
+        let with = |image: &str| planned("rootfs", &format!(r#""org.ocinit.image":"{image}""#), false, MOUNTS);
+        let digits = "0aF".repeat(21) + "0";
+        assert_eq!(with(&format!("a@sha256:{digits} b@verity:{digits}")), r#"["/bundle/a" Sha256([10, "/bundle/b" Verity([10] None"#);
+        assert_eq!(with(&format!("x@y@fsverity:{digits}")), r#"["/bundle/x@y" FsVerity([10] None"#);
+        assert_eq!(with("x@y"), r#"["/bundle/x@y"] None"#);
+        for wrong in
+            [format!("a@sha512:{digits}"), format!("a@sha256:{}", &digits[1..]), "a@sha256:".into(), format!("a@verity:{}g", &digits[1..])]
+        {
+            assert_eq!(with(&wrong), format!("org.ocinit.image: {wrong}: wants PATH@sha256:, @fsverity: or @verity:, and 64 digits"));
+        }
     }
 }

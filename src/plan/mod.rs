@@ -155,6 +155,15 @@ fn keyring<'a>(options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Option<&'
     Ok(if options.no_new_keyring { None } else { Some(arena.c_str(&[b"_ses.", options.id.as_bytes()])?) })
 }
 
+/// 64 hexadecimal digits as the digest that they are.
+pub fn digest(digits: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    for (index, byte) in digits.bytes().enumerate() {
+        *digest.get_mut(index / 2)? = digest[index / 2] << 4 | char::from(byte).to_digit(16)? as u8;
+    }
+    (digits.len() == 64).then_some(digest)
+}
+
 /// The specification's and runc's rule for ids: letters, digits, `_`, `+`, `.`, `-`; not `.` nor `..`.
 pub fn is_valid_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);

@@ -63,3 +63,79 @@ unsafe fn ioctl(device: BorrowedFd<'_>, request: u32, argument: usize) -> Result
     // SAFETY: the caller's promise.
     unsafe { raw::call(c::__NR_ioctl, [device.as_raw_fd() as usize, request as usize, argument, 0, 0, 0]) }
 }
+
+/// The digest that the kernel guarantees for a file (fs-verity), if it is a SHA-256. Errors: ENODATA where it guarantees none, ENOTTY or
+/// EOPNOTSUPP where it cannot.
+pub fn measure_verity(file: BorrowedFd<'_>) -> Result<[u8; 32], Errno> {
+    const FS_IOC_MEASURE_VERITY: u32 = 0xC004_6686;
+    const SHA256: u16 = 1;
+    // struct fsverity_digest: the algorithm, how many bytes there is room for and then are, and those.
+    let mut answer = [0u16; 2 + 16];
+    answer[1] = 32;
+    // SAFETY: the request writes a struct fsverity_digest of no more bytes than it is told that there is room for.
+    unsafe { ioctl(file, FS_IOC_MEASURE_VERITY, answer.as_mut_ptr() as usize) }?;
+    if answer[..2] != [SHA256, 32] {
+        return Err(Errno::OVERFLOW);
+    }
+    let mut digest = [0; 32];
+    for (bytes, word) in digest.chunks_exact_mut(2).zip(&answer[2..]) {
+        bytes.copy_from_slice(&word.to_ne_bytes());
+    }
+    Ok(digest)
+}
+
+/// What device-mapper is asked for: the numbers of its requests.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum DeviceMapper {
+    /// Make a device.
+    Create = 0xC138_FD03,
+    /// Take it away, as soon as nobody has it open.
+    Remove = 0xC138_FD04,
+    /// Let it work with the table that was loaded.
+    Resume = 0xC138_FD06,
+    /// Give it a table.
+    Load = 0xC138_FD09,
+}
+
+/// Asks device-mapper, whose descriptor is `control`, about the device `name`; a table is one line for so many sectors. Returns the device's
+/// minor number.
+pub fn map_device(
+    control: BorrowedFd<'_>,
+    request: DeviceMapper,
+    name: &[u8],
+    (kind, sectors, line): (&[u8], u64, &[u8]),
+) -> Result<u32, Errno> {
+    const BYTES: usize = 1024;
+    const HEAD: usize = 312;
+    const SPEC: usize = 40;
+    const READONLY: u32 = 1;
+    const DEFERRED_REMOVE: u32 = 1 << 17;
+    // struct dm_ioctl and, for a table, struct dm_target_spec with its line behind it.
+    let mut words = [0u64; BYTES / 8];
+    let mut put = |at: usize, bytes: &[u8]| {
+        for (index, byte) in bytes.iter().enumerate() {
+            let (word, shift) = ((at + index) / 8, (at + index) % 8);
+            let mut whole = words[word].to_ne_bytes();
+            whole[shift] = *byte;
+            words[word] = u64::from_ne_bytes(whole);
+        }
+    };
+    if name.len() > 127 || HEAD + SPEC + line.len() >= BYTES {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let flags = READONLY | if matches!(request, DeviceMapper::Remove) { DEFERRED_REMOVE } else { 0 };
+    put(0, &4u32.to_ne_bytes());
+    put(12, &(BYTES as u32).to_ne_bytes());
+    put(16, &(HEAD as u32).to_ne_bytes());
+    put(20, &u32::from(!kind.is_empty()).to_ne_bytes());
+    put(28, &flags.to_ne_bytes());
+    put(48, name);
+    put(HEAD + 8, &sectors.to_ne_bytes());
+    put(HEAD + 24, kind);
+    put(HEAD + SPEC, line);
+    // SAFETY: the request reads and writes as many bytes as `data_size` says.
+    unsafe { ioctl(control, request as u32, words.as_mut_ptr() as usize) }?;
+    let device = words[5]; // as the kernel's huge_encode_dev has it
+    Ok((device & 0xff | device >> 12 & 0xf_ff00) as u32)
+}

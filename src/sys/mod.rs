@@ -31,7 +31,7 @@ pub use bpf::{attach_device_program, attached_device_program, detach_device_prog
 pub use events::{Events, Place, copy_to_number, pipe, set_nonblocking};
 pub use file::{file_system, file_type, fsync, is_character_device, magic, reserve};
 pub use handler::{ALL_BUT_FAULTS, start_over, survive_faults};
-pub use image::{free_loop, new_mount, set_loop};
+pub use image::{DeviceMapper, free_loop, map_device, measure_verity, new_mount, set_loop};
 pub use libc::{abort, strerror};
 pub use listen::{accept_root, connect_for_messages, connect_for_requests, listen_for_messages, listen_for_requests};
 pub use machine::{

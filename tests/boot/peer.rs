@@ -6,11 +6,13 @@ use crate::sys::{self, Outcome};
 
 /// `peer notify MESSAGE...` sends each message to NOTIFY_SOCKET, a number waits so many milliseconds.
 /// `peer garbage SOCKET` sends what no protocol has to a socket, a thousand times.
+/// `peer enable-verity FILE` turns fs-verity on for a file, as fsverity(1) does.
 pub fn run(arguments: &[String]) -> Outcome<i32> {
     match arguments {
         [word, messages @ ..] if word == "notify" => notify(messages),
         [word, socket] if word == "garbage" => garbage(socket),
-        _ => Err("peer wants notify or garbage".into()),
+        [word, file] if word == "enable-verity" => sys::enable_verity(file).map(|()| 0),
+        _ => Err("peer wants notify, garbage or enable-verity".into()),
     }
 }
 

@@ -19,7 +19,7 @@ said() { /init logs "$1" 2>/dev/null; }
 check() {
     name=$1
     shift
-    for try in $(seq 60); do
+    for try in $(seq ${tries:-60}); do
         if "$@"; then echo "ok $name"; return; fi
         sleep 0.5
     done

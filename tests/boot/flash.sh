@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# Scenarios about bundles as they lie on flash: images, what they must be, updates. Sourced by tests/boot/run after the others.
+
+# The modules that images want, into the machine, and their paths as JSON: modules NAME...
+flash_modules() {
+    local file
+    mkdir -p "$image/modules"
+    for file in $(tests/boot/modules "$target" "$@"); do cp "$file" "$image/modules/"; done
+    printf '"modules":["/modules/%s.ko"' "$1"
+    shift
+    printf ',"/modules/%s.ko"' "$@"
+    printf ']'
+}
+
+# A bundle whose root file system is an image instead of the directory: image_of BUNDLE NAME [MORE-OF-THE-WORD].
+image_of() {
+    local folder=$image/$1
+    mkdir -p "$folder/rootfs"/{proc,dev,run,etc}
+    mksquashfs "$folder/rootfs" "$folder/$2" -noappend -quiet -all-root -comp gzip >/dev/null
+    rm -r "$folder/rootfs"
+    sed -i "s|\"annotations\": {|\"annotations\": {\"org.ocinit.image\": \"$2${3:-}\", |; s|, }|}|" "$folder/config.json"
+}
+
+# Formats a hash tree; prints its root.
+root_hash() { PATH=$PATH:/usr/sbin veritysetup format "$@" | sed -n 's/^Root hash:[[:space:]]*//p'; }
+
+scenario_images() {
+    need mksquashfs squashfs-tools
+    need mkfs.erofs erofs-utils
+    need veritysetup cryptsetup-bin
+    need fsverity fsverity
+    local modules size root folder digest
+    new_image images
+    modules=$(flash_modules loop squashfs libcrc32c erofs overlay)
+    for name in plain written kept; do
+        bundle "containers/services/$name" "$(shell 'grep -o \" / / .*\" /proc/self/mountinfo; exec sleep 1000')"
+        image_of "containers/services/$name" app.squashfs
+    done
+    sed -i 's|"org.ocinit.image"|"org.ocinit.image.upper": "tmpfs:1m", "org.ocinit.image"|' "$image/containers/services/written/config.json"
+    sed -i 's|"org.ocinit.image"|"org.ocinit.image.upper": "/data/kept", "org.ocinit.image"|; s|exec sleep|echo $(($(cat /n) + 1)) >/n; echo count $(cat /n); exec sleep|' "$image/containers/services/kept/config.json"
+    bundle containers/services/erofs "$(shell 'grep -o \" / / .*\" /proc/self/mountinfo; exec sleep 1000')"
+    folder=$image/containers/services/erofs
+    mkdir -p "$folder/rootfs"/{proc,dev,run}
+    mkfs.erofs "$folder/app.erofs" "$folder/rootfs" >/dev/null
+    rm -r "$folder/rootfs"
+    sed -i 's|"path": "rootfs"|"path": "app.erofs"|' "$folder/config.json"
+    # dm-verity: the tree in the tail, the tree in a file of its own, a root that is another, and a block that is another.
+    for name in tail beside other broken; do
+        bundle "containers/services/$name" "$(shell 'sha256sum /bin/busybox | cut -c1-8; grep -o \" / / .*\" /proc/self/mountinfo; exec sleep 1000')" '{"org.ocinit.boot.limit":"1","org.ocinit.boot.delay":"50ms"}'
+        image_of "containers/services/$name" app.squashfs @verity:ROOT
+        folder=$image/containers/services/$name
+        size=$(stat -c %s "$folder/app.squashfs")
+        if [ "$name" = beside ]; then
+            root=$(root_hash "$folder/app.squashfs" "$folder/app.squashfs.verity")
+        else
+            root=$(root_hash --hash-offset="$size" "$folder/app.squashfs" "$folder/app.squashfs")
+        fi
+        [ "$name" != other ] || root=$(tr 0-9 1-90 <<<"$root")
+        [ "$name" != broken ] || printf '\377\377\377\377' | dd of="$folder/app.squashfs" bs=1 seek=$((size / 2)) conv=notrunc status=none
+        sed -i "s/@verity:ROOT/@verity:$root/" "$folder/config.json"
+    done
+    # fs-verity, on a disk whose file system has it.
+    bundle containers/services/measured "$(shell 'exec sleep 1000')" '{"org.ocinit.boot.after":"path:/data/app.squashfs","org.ocinit.boot.limit":"1000","org.ocinit.boot.delay":"50ms","org.ocinit.boot.delay-max":"500ms"}'
+    image_of containers/services/measured app.squashfs
+    folder=$image/containers/services/measured
+    digest=$(PATH=$PATH:/usr/sbin fsverity digest --compact "$folder/app.squashfs")
+    sed -i "s|\"app.squashfs\"|\"/data/app.squashfs@fsverity:$digest\"|" "$folder/config.json"
+    # A digest of the whole file.
+    for name in whole changed; do
+        bundle "containers/services/$name" "$(shell 'exec sleep 1000')" '{"org.ocinit.boot.limit":"1","org.ocinit.boot.delay":"50ms"}'
+        image_of "containers/services/$name" app.squashfs "@sha256:DIGEST"
+        folder=$image/containers/services/$name
+        sed -i "s/DIGEST/$(sha256sum "$folder/app.squashfs" | cut -c1-64)/" "$folder/config.json"
+    done
+    printf x >>"$folder/app.squashfs"
+    cp "$harness" "$image/peer"
+    mkdir -p "$image/data"
+    boot_json "$modules,\"mounts\":[{\"source\":\"/dev/nvme0n1\",\"target\":\"/data\",\"type\":\"ext4\",\"wait-for\":\"10s\"}],\"bundles\":[{\"id\":\"kept\",\"after\":[\"mount-data:exited\"]}]"
+    checks <<END
+mkdir -p /x && ln -s /peer /x/containers
+loops() { cat /sys/block/loop*/loop/backing_file 2>/dev/null; }
+sha=\$(sha256sum /bin/busybox | cut -c1-8)
+check "a bundle runs from squashfs" state plain ready
+check "by a loop device" eval 'said plain | grep -q "squashfs /dev/loop[0-9]* ro"'
+check "and the host's mounts do not show it" eval '! grep -q squashfs /proc/self/mountinfo'
+check "and from erofs" eval 'said erofs | grep -q "erofs /dev/loop[0-9]* ro"'
+check "memory is laid over it" eval 'said written | grep -q " / / rw.*overlay"'
+check "a directory keeps what is written" eval 'said kept | grep -q "count 1"'
+/init service restart kept
+check "over a restart" eval 'said kept | grep -q "count 2"'
+echo "--- dm-verity is not there yet"
+check "what needs dm-verity fails without it" eval 'state tail failed && said tail | grep -q "the kernel has no device-mapper"'
+for module in reed_solomon dm-mod dm-bufio dm-verity; do insmod /verity/\$module.ko; done
+for name in tail beside other broken; do /init service start \$name; done
+check "a hash tree in the tail is gone by" eval 'state tail ready && said tail | grep -q "squashfs /dev/dm-[0-9]* ro" && said tail | grep -q "\$sha"'
+check "and one in a file of its own" eval 'state beside ready && said beside | grep -q "\$sha"'
+check "another root is refused" eval 'state other failed && said other | grep -q "what is in it is not what its root hash says"'
+check "a block that is another is never given" eval '! said broken | grep -q "\$sha"'
+dmesg | grep -q "verity.*corrupted" && echo "ok and the kernel says so" || echo "not ok and the kernel says so"
+check "a digest of the whole file is gone by" state whole ready
+check "and another file refused" eval 'state changed failed && said changed | grep -q "its SHA-256 is [0-9a-f]*"'
+cp /containers/services/measured/app.squashfs /data/new && mv /data/new /data/app.squashfs
+check "without fs-verity on it the file is refused" eval 'said measured | grep -q "fs-verity is not enabled on it"'
+/x/containers peer enable-verity /data/app.squashfs || echo "not ok enable fs-verity"
+check "with it the bundle runs" state measured ready
+/init service stop measured
+check "it stops" state measured stopped
+rm /data/app.squashfs; cp /containers/services/plain/app.squashfs /data/app.squashfs; echo x >>/data/app.squashfs
+/x/containers peer enable-verity /data/app.squashfs; /init service start measured
+check "and another file is not run" eval 'said measured | grep -q "its fs-verity digest is [0-9a-f]*"'
+for name in plain written kept erofs tail beside other broken whole measured; do /init service stop \$name; done
+check "nothing keeps a loop device" eval 'test -z "\$(loops)"'
+check "nor a mapped one" eval '! ls /sys/block | grep -q dm-'
+END
+    mkdir -p "$image/verity"
+    for module in $(tests/boot/modules "$target" reed_solomon dm-mod dm-bufio dm-verity); do cp "$module" "$image/verity/"; done
+    archive
+    disk -O verity -b 4096
+    boot 240 "quiet" "${DISK[@]:0:2}" "${DISK[2]}" "${DISK[3]}$work/disk" && powered_off=0 || powered_off=$?
+    count_report
+    is "it powers off by itself" test "$powered_off" = 0
+}
