@@ -235,7 +235,7 @@ impl Step {
         (Step::Loopback, "set the loopback interface up"),
         (Step::NetDevices, "linux.netDevices"),
         (Step::PrepareRoot, "prepare the root file system"),
-        (Step::Mounts, "unable to start container process: error during container init: error mounting"), // runc's words
+        (Step::Mounts, "error mounting"),
         (Step::Devices, "device"),
         (Step::RuntimeHooks, "await the runtime's hooks"),
         (Step::ContainerHooks, "createContainer"),
@@ -259,7 +259,7 @@ impl Step {
         (Step::MemoryPolicy, "linux.memoryPolicy"),
         (Step::CloseOnExec, "close-on-exec of descriptors"),
         (Step::Limits, "process.rlimits"),
-        (Step::MakeWorkingDirectory, "process.cwd"),
+        (Step::MakeWorkingDirectory, "mkdir process.cwd"),
         (Step::WorkingDirectory, "process.cwd"),
         (Step::BoundingSet, "process.capabilities.bounding"),
         (Step::StdioOwner, "owner of the standard streams"),

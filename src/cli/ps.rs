@@ -4,67 +4,84 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use crate::container::processes::{Process, TICKS};
+use crate::container::processes::{Owner, Process, TICKS};
 use crate::error::{Error, Result};
 use crate::log::{Lossy, Time};
 use crate::mem::{Arena, List};
 use crate::sys::task;
 
-/// What a column shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Pid,
-    Uid,
-    User,
-    /// A number of proc_pid_stat(5).
-    Number(u8),
-    Stat,
-    Terminal,
-    /// Whole percents of a processor.
-    Share,
-    /// A number of proc_pid_stat(5) times so many bytes, in KiB.
-    Kib(u8, u32),
-    Started,
-    Time,
-    Name,
-    Command,
-}
-
-/// The names that `-o` takes, the title, whether it stands on the right, what it shows.
-type Column = (&'static str, &'static str, bool, Kind);
-
-#[rustfmt::skip]
-const COLUMNS: &[Column] = &[
-    ("pid tgid", "PID", true, Kind::Pid),
-    ("user euser uname", "USER", false, Kind::User),
-    ("uid euid", "UID", true, Kind::Uid),
-    ("ppid", "PPID", true, Kind::Number(4)),
-    ("pgid pgrp", "PGID", true, Kind::Number(5)),
-    ("sid sess session", "SID", true, Kind::Number(6)),
-    ("pri", "PRI", true, Kind::Number(18)),
-    ("ni nice", "NI", true, Kind::Number(19)),
-    ("nlwp thcount", "NLWP", true, Kind::Number(20)),
-    ("s state", "S", false, Kind::Number(3)),
-    ("stat", "STAT", false, Kind::Stat),
-    ("tty tt tname", "TTY", false, Kind::Terminal),
-    ("c", "C", true, Kind::Share),
-    ("%cpu pcpu", "%CPU", true, Kind::Share),
-    ("vsz vsize", "VSZ", true, Kind::Kib(23, 1)),
-    ("rss rssize rsz", "RSS", true, Kind::Kib(24, PAGE_BYTES)),
-    ("stime", "STIME", false, Kind::Started),
-    ("start start_time bsdstart", "START", false, Kind::Started),
-    ("time cputime", "TIME", true, Kind::Time),
-    ("comm ucmd ucomm fname", "COMMAND", false, Kind::Name),
-    ("args command", "COMMAND", false, Kind::Command),
-    ("cmd", "CMD", false, Kind::Command),
-];
+/// The columns, a line for each: the names that `-o` takes; the title; the width, negative where it stands on the left, as procps has both;
+/// what it shows: a field of proc_pid_stat(5), or a letter for [`cell`].
+const COLUMNS: &str = "\
+pid tgid,PID,7,p
+lwp,LWP,7,p
+tid,TID,7,p
+spid,SPID,7,p
+user uname,USER,-8,U
+euser,EUSER,-8,U
+ruser,RUSER,-8,V
+uid,UID,5,u
+euid,EUID,5,u
+ruid,RUID,5,v
+group,GROUP,-8,G
+egroup,EGROUP,-8,G
+rgroup,RGROUP,-8,H
+gid,GID,5,g
+egid,EGID,5,g
+rgid,RGID,5,h
+ppid,PPID,7,4
+pgid pgrp,PGID,7,5
+sid,SID,7,6
+sess session,SESS,7,6
+tpgid,TPGID,7,8
+f flag flags,F,1,f
+s state,S,-1,3
+stat,STAT,-4,D
+tt tty,TT,-8,y
+tname,TTY,-8,y
+c,C,2,c
+%cpu pcpu,%CPU,4,C
+%mem pmem,%MEM,4,m
+vsz vsize,VSZ,6,z
+rss rssize rsz,RSS,5,r
+sz,SZ,5,s
+min_flt minflt,MINFL,6,10
+maj_flt majflt,MAJFL,6,12
+pri,PRI,3,P
+opri,PRI,3,O
+priority,PRI,3,18
+ni nice,NI,3,19
+nlwp,NLWP,4,20
+thcount,THCNT,5,20
+psr,PSR,3,39
+rtprio,RTPRIO,6,R
+cls class,CLS,3,K
+policy,POL,3,K
+sched,SCH,3,41
+wchan wname,WCHAN,-6,w
+addr,ADDR,-4,-
+stime,STIME,-5,S
+start_time,START,-5,S
+bsdstart,START,6,S
+start,STARTED,8,B
+lstart,STARTED,24,L
+etime,ELAPSED,11,e
+etimes,ELAPSED,7,E
+time cputime,TIME,8,t
+cputimes times,TIME,8,T
+bsdtime,TIME,6,b
+comm ucomm fname exe,COMMAND,-15,k
+ucmd,CMD,-15,k
+args command,COMMAND,-27,a
+cmd,CMD,-27,a
+";
 
 /// A column under the title that the user wants for it.
 #[derive(Clone, Copy)]
 struct Shown<'a> {
     title: &'a str,
-    is_right: bool,
-    kind: Kind,
+    width: isize,
+    what: &'static str,
 }
 
 /// Columns in the order in which they are shown.
@@ -72,43 +89,52 @@ pub struct Layout<'a>(List<'a, Shown<'a>>);
 
 /// Understands ps(1)'s options; what only chooses processes has nothing to choose from. Errors: what ps(1) does not know either.
 pub fn layout<'a>(options: &[&'a CStr], arena: &Arena<'a>) -> Result<'a, Layout<'a>> {
-    let mut formats = "";
+    let mut format = if options.is_empty() { "-f" } else { "" };
     let mut written = List::default();
-    let mut words = options.iter();
+    let mut words = options.iter().map(|word| word.to_str().unwrap_or("(not UTF-8)"));
     while let Some(word) = words.next() {
-        let word = word.to_str().map_err(|_| Error::text("ps", "", "an option that is not UTF-8"))?;
-        let letters = word.strip_prefix('-').unwrap_or(word);
-        if letters.starts_with('-') {
-            return Err(unknown(word));
+        let (letters, is_dashed) = word.strip_prefix('-').map_or((word, false), |letters| (letters, true));
+        if let Some(list) = letters.strip_prefix("-format") {
+            choose(list.strip_prefix('=').or_else(|| words.next()).unwrap_or_default(), &mut written, arena)?;
+            continue;
         }
         for (at, letter) in letters.char_indices() {
-            match letter {
-                'x' if formats.is_empty() => formats = "x",
-                'e' | 'A' | 'a' | 'x' | 'w' | 'd' => {}
-                'f' | 'F' => formats = "f",
-                'u' => formats = "u",
-                'l' | 'j' => formats = "l",
-                'o' => {
-                    let rest = &letters[at + 1..];
-                    let list = if rest.is_empty() { words.next().and_then(|word| word.to_str().ok()).unwrap_or_default() } else { rest };
+            let rest = &letters[at + 1..];
+            match (letter, is_dashed) {
+                ('u', true) if rest.is_empty() => return Err(unknown(word)), // it would want a list of users
+                ('u', _) => format = "u",
+                ('x', _) | ('a' | 'f', false) if format.is_empty() => format = "x",
+                ('j', true) => format = "-j",
+                ('j', false) => format = "j",
+                ('l', true) => format = "-l",
+                ('l', false) => format = "l",
+                ('F', true) => format = "-F",
+                ('f', true) => format = "-f",
+                ('o', _) => {
+                    let list = if rest.is_empty() { words.next().unwrap_or_default() } else { rest };
                     choose(list, &mut written, arena)?;
                     break;
                 }
+                ('e' | 'A' | 'a' | 'x' | 'f' | 'w' | 'd' | 'y', _) => {}
                 _ => return Err(unknown(word)),
             }
         }
     }
     if written.is_empty() {
-        let list = match formats {
-            "x" => "pid,tty,stat,time,args=COMMAND",
-            "u" => "user,pid,%cpu,vsz,rss,tty,stat,start,time,args=COMMAND",
-            "l" => "s,uid,pid,ppid,pgid,sid,c,pri,ni,vsz,tty,time,cmd",
-            "" if !options.is_empty() => "pid,tty,time,comm=CMD",
-            _ => "user=UID,pid,ppid,c,stime,tty,time,cmd",
+        let list = match format {
+            "x" => "pid,tname,stat,bsdtime,args",
+            "u" => "user,pid,%cpu,%mem,vsz,rss,tname,stat,start_time,bsdtime,args",
+            "l" => "f,uid,pid,ppid,priority,ni,vsz,rss,wchan,stat,tname,bsdtime,args",
+            "j" => "ppid,pid,pgid,sid,tname,tpgid,stat,uid,bsdtime,args",
+            "-l" => "f,s,uid,pid,ppid,c,opri,ni,addr,sz,wchan,tname,time,ucmd",
+            "-j" => "pid,pgid,sid,tname,time,ucmd",
+            "-F" => "user=UID,pid,ppid,c,sz,rss,psr,stime,tname,time,cmd",
+            "-f" => "user=UID,pid,ppid,c,stime,tname,time,cmd",
+            _ => "pid,tname,time,ucmd",
         };
         choose(list, &mut written, arena)?;
     }
-    if !written.iter().any(|column| column.kind == Kind::Pid) {
+    if !written.iter().any(|column| column.title == "PID") {
         return Err(Error::said("couldn't find PID field in ps output"));
     }
     Ok(Layout(written))
@@ -116,17 +142,25 @@ pub fn layout<'a>(options: &[&'a CStr], arena: &Arena<'a>) -> Result<'a, Layout<
 
 #[cold]
 fn unknown<'a>(word: &'a str) -> Error<'a> {
-    Error::text("ps", word, "unknown option (known are e A a x w d f F u l j and o COLUMN,…)")
+    Error::text("ps", word, "unknown option (known are e A a x w d y f F u l j and o COLUMN,…)")
 }
 
 fn choose<'a>(list: &'a str, written: &mut List<'a, Shown<'a>>, arena: &Arena<'a>) -> Result<'a, ()> {
     for item in list.split([',', ' ']).filter(|item| !item.is_empty()) {
         let (name, title) = item.split_once('=').map_or((item, None), |(name, title)| (name, Some(title)));
-        let Some(column) = COLUMNS.iter().find(|column| column.0.split(' ').any(|known| known == name)) else {
+        let mut rows = COLUMNS.lines().map(|line| {
+            let mut fields = line.split(',');
+            [(); 4].map(|()| fields.next().unwrap_or_default())
+        });
+        let (name, wanted) = name.split_once(':').unwrap_or((name, ""));
+        let Some([_, own, width, what]) = rows.find(|[names, ..]| names.split(' ').any(|known| known == name)) else {
             return Err(Error::text("ps", name, "unknown column"));
         };
-        let (_, own, is_right, kind) = *column;
-        written.push(arena, Shown { title: title.unwrap_or(own), is_right, kind })?;
+        let mut width = width.parse().unwrap_or(0);
+        if let Ok(wanted @ 1..1000) = wanted.parse() {
+            width = if width < 0 { -wanted } else { wanted };
+        }
+        written.push(arena, Shown { title: title.unwrap_or(own), width, what })?;
     }
     Ok(())
 }
@@ -143,34 +177,27 @@ pub fn print_json(pids: &[u32], out: &mut dyn Write) -> fmt::Result {
 
 /// Prints a title and a line for each process.
 pub fn print_table(layout: &Layout<'_>, processes: &List<'_, Process<'_>>, out: &mut dyn Write) -> fmt::Result {
-    line(layout, processes, None, out)?;
-    processes.iter().try_for_each(|process| line(layout, processes, Some(process), out))
+    line(layout, None, out)?;
+    processes.iter().try_for_each(|process| line(layout, Some(process), out))
 }
 
-fn line(layout: &Layout<'_>, processes: &List<'_, Process<'_>>, process: Option<&Process<'_>>, out: &mut dyn Write) -> fmt::Result {
+/// What is wider than its column moves the rest of its line.
+fn line(layout: &Layout<'_>, process: Option<&Process<'_>>, out: &mut dyn Write) -> fmt::Result {
     for (index, column) in layout.0.iter().enumerate() {
         if index > 0 {
             out.write_char(' ')?;
         }
         let mut len = Count(0);
         cell(column, process, &mut len)?;
-        let least = if column.kind == Kind::Pid { PID_WIDTH } else { column.title.len() };
-        let widest = processes.iter().try_fold(least, |widest, process| {
-            let mut len = Count(0);
-            cell(column, Some(process), &mut len).map(|()| widest.max(len.0))
-        })?;
         let is_last = index + 1 == layout.0.len();
-        let blanks = if is_last { 0 } else { widest.saturating_sub(len.0) };
-        let (before, after) = if column.is_right { (blanks, 0) } else { (0, blanks) };
+        let blanks = column.width.unsigned_abs().max(column.title.len()).saturating_sub(len.0);
+        let (before, after) = if column.width > 0 { (blanks, 0) } else { (0, if is_last { 0 } else { blanks }) };
         write!(out, "{:before$}", "")?;
         cell(column, process, out)?;
         write!(out, "{:after$}", "")?;
     }
     out.write_char('\n')
 }
-
-/// As wide as the kernel's highest pid, so that a blank stands before the title: callers look for it.
-const PID_WIDTH: usize = 7;
 
 /// Counts what is written.
 struct Count(usize);
@@ -186,25 +213,76 @@ fn cell(column: &Shown<'_>, process: Option<&Process<'_>>, out: &mut dyn Write) 
     let Some(process) = process else { return out.write_str(column.title) };
     let used = (process.number(14) + process.number(15)) / TICKS;
     let age = process.now.saturating_sub(process.number(22) / TICKS);
-    let number = match column.kind {
-        Kind::User if process.uid == 0 => return out.write_str("root"),
-        Kind::User | Kind::Uid => process.uid.into(),
-        Kind::Pid => process.pid.into(),
-        Kind::Number(field) => return out.write_str(process.word(field.into())),
-        Kind::Stat => return stat(process, out),
-        Kind::Terminal => return terminal(process.number(7), out),
-        Kind::Share => used * 100 / age.max(1),
-        Kind::Kib(field, bytes) => process.number(field.into()).saturating_mul(bytes.into()) / 1024,
-        Kind::Started => return started(age, out),
-        Kind::Time => return write!(out, "{:02}:{:02}:{:02}", used / 3600, used / 60 % 60, used % 60),
-        Kind::Name => return write!(out, "{}", Lossy(process.name)),
-        Kind::Command => return command(process, out),
+    let priority = process.word(18).parse::<i64>().unwrap_or(0);
+    let resident_kib = process.number(24).saturating_mul(PAGE_KIB);
+    let [real, effective] = process.users;
+    let [real_group, effective_group] = process.groups;
+    let number = match column.what.as_bytes()[0] {
+        b'p' => process.pid.into(),
+        b'U' => return owner(effective, out),
+        b'V' => return owner(real, out),
+        b'u' => effective.id.into(),
+        b'v' => real.id.into(),
+        b'G' => return owner(effective_group, out),
+        b'H' => return owner(real_group, out),
+        b'g' => effective_group.id.into(),
+        b'h' => real_group.id.into(),
+        b'f' => process.number(9) >> 6 & 7, // ps(1), "PROCESS FLAGS"
+        b'D' => return stat(process, out),
+        b'y' => return terminal(process.number(7), out),
+        b'c' => (used * 100 / age.max(1)).min(99),
+        b'C' => return tenths(used * 1000 / age.max(1), out),
+        b'm' => return tenths(resident_kib * 1000 / process.memory_kib.max(1), out),
+        b'z' => process.number(23) / 1024,
+        b'r' => resident_kib,
+        b's' => process.number(23) / 1024 / PAGE_KIB,
+        b'P' => return write!(out, "{}", 39 - priority),
+        b'O' => return write!(out, "{}", 60 + priority),
+        b'R' if process.number(40) == 0 => return out.write_char('-'),
+        b'R' => process.number(40),
+        b'K' => return out.write_str("TS FF RR B - IDL DLN".split(' ').nth(process.number(41) as usize).unwrap_or("?")),
+        b'w' if process.waits_in.is_empty() => return out.write_char('-'),
+        b'w' => {
+            let name = process.waits_in;
+            return write!(out, "{}", Lossy(&name[..name.len().min(column.width.unsigned_abs())]));
+        }
+        what @ (b'S' | b'B' | b'L') => return started(age, what, out),
+        b'e' => return span(age, age < 3600, out),
+        b'E' => age,
+        b't' => return span(used, false, out),
+        b'T' => used,
+        b'b' => return write!(out, "{}:{:02}", used / 60, used % 60),
+        b'k' => return write!(out, "{}", Lossy(process.name)),
+        b'a' => return command(process, out),
+        b'-' => return out.write_char('-'),
+        _ => return out.write_str(process.word(column.what.parse().unwrap_or(0))),
     };
     write!(out, "{number}")
 }
 
 /// The kernel counts resident memory in pages; the machines that we are built for have them of this size by default.
-const PAGE_BYTES: u32 = 4096;
+const PAGE_KIB: u64 = 4;
+
+fn owner(owner: Owner<'_>, out: &mut dyn Write) -> fmt::Result {
+    if owner.name.is_empty() { write!(out, "{}", owner.id) } else { out.write_str(owner.name) }
+}
+
+fn tenths(number: u64, out: &mut dyn Write) -> fmt::Result {
+    write!(out, "{}.{}", number / 10, number % 10)
+}
+
+/// `[[DD-]HH:]MM:SS`.
+fn span(seconds: u64, is_short: bool, out: &mut dyn Write) -> fmt::Result {
+    if seconds >= DAY {
+        write!(out, "{:02}-", seconds / DAY)?;
+    }
+    if !is_short {
+        write!(out, "{:02}:", seconds / 3600 % 24)?;
+    }
+    write!(out, "{:02}:{:02}", seconds / 60 % 60, seconds % 60)
+}
+
+const DAY: u64 = 86_400;
 
 /// ps(1), "PROCESS STATE CODES".
 fn stat(process: &Process<'_>, out: &mut dyn Write) -> fmt::Result {
@@ -233,19 +311,26 @@ fn terminal(device: u64, out: &mut dyn Write) -> fmt::Result {
     }
 }
 
-/// The time of day within a day, else the date.
-fn started(age: u64, out: &mut dyn Write) -> fmt::Result {
-    const DAY: u64 = 86_400;
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// The time of day within a day, else the date; or both.
+fn started(age: u64, what: u8, out: &mut dyn Write) -> fmt::Result {
     let now = task::clock_gettime(task::ClockId::Realtime).tv_sec as u64;
+    let seconds = now.saturating_sub(age);
     let mut text = crate::mem::Text::<40>::default();
-    write!(text, "{}", Time { seconds: now.saturating_sub(age), nanoseconds: 0 })?;
-    let text = text.as_str(); // 2026-11-24T05:32:53Z
-    if age < DAY {
-        return out.write_str(text.get(11..16).unwrap_or_default());
+    write!(text, "{}", Time { seconds, nanoseconds: 0 })?;
+    let part = |from: usize, to: usize| text.as_str().get(from..to).unwrap_or_default(); // 2026-11-24T05:32:53Z
+    let name = |names: &'static str, index: u64| names.get(index as usize * 3..index as usize * 3 + 3).unwrap_or_default();
+    let month = name("JanFebMarAprMayJunJulAugSepOctNovDec", part(5, 7).parse().unwrap_or(1) - 1);
+    let day = part(8, 10);
+    match what {
+        b'L' => {
+            let weekday = name("ThuFriSatSunMonTueWed", seconds / DAY % 7);
+            let day = day.strip_prefix('0').unwrap_or(day);
+            write!(out, "{weekday} {month} {day:>2} {} {}", part(11, 19), part(0, 4))
+        }
+        _ if age < DAY => out.write_str(part(11, if what == b'B' { 19 } else { 16 })),
+        b'B' => write!(out, "{month} {day}"),
+        _ => write!(out, "{month}{day}"),
     }
-    let month = text.get(5..7).and_then(|month| month.parse::<usize>().ok()).unwrap_or(1);
-    write!(out, "{}{}", MONTHS[(month - 1) % 12], text.get(8..10).unwrap_or_default())
 }
 
 /// What has no arguments, a kernel thread or a zombie, shows by its name in brackets. What would disturb a terminal does not pass.
@@ -287,11 +372,19 @@ mod tests {
 
     #[test]
     fn options_choose_columns_as_those_of_ps_do() {
-        assert_eq!(titles(&[]), "UID     PID PPID C STIME TTY TIME CMD\n");
-        assert_eq!(titles(&[c"-ef"]), "UID     PID PPID C STIME TTY TIME CMD\n");
-        assert_eq!(titles(&[c"-e", c"-x"]), "    PID TTY STAT TIME COMMAND\n");
-        assert_eq!(titles(&[c"-e"]), "    PID TTY TIME CMD\n");
-        assert_eq!(titles(&[c"aux"]), "USER     PID %CPU VSZ RSS TTY STAT START TIME COMMAND\n");
+        let full = "UID          PID    PPID  C STIME TTY          TIME CMD\n";
+        assert_eq!(titles(&[]), full);
+        assert_eq!(titles(&[c"-ef"]), full);
+        assert_eq!(titles(&[c"-e", c"-f"]), full);
+        assert_eq!(titles(&[c"ax"]), "    PID TTY      STAT   TIME COMMAND\n");
+        assert_eq!(titles(&[c"-e"]), "    PID TTY          TIME CMD\n");
+        let users = "USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\n";
+        assert_eq!(titles(&[c"aux"]), users);
+        assert_eq!(titles(&[c"-aux"]), users);
+        assert_eq!(titles(&[c"-el"]), "F S   UID     PID    PPID  C PRI  NI ADDR    SZ WCHAN  TTY          TIME CMD\n");
+        assert_eq!(titles(&[c"-o", c"pid,etime", c"--format=args"]), "    PID     ELAPSED COMMAND\n");
+        assert_eq!(titles(&[c"o", c"pid,user:12,tty,s"]), "    PID USER         TT       S\n");
+        assert!(titles(&[c"-u"]).contains("-u: unknown option"));
         assert_eq!(titles(&[c"-eo", c"pid,comm=NAME"]), "    PID NAME\n");
         assert_eq!(titles(&[c"-o", c"comm"]), "couldn't find PID field in ps output");
         assert!(titles(&[c"-o", c"pid,nonsense"]).contains("nonsense: unknown column"));

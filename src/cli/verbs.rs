@@ -13,7 +13,7 @@ use crate::container::create::{self, Gate};
 use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
-use crate::container::state::{self, Status};
+use crate::container::state::Status;
 use crate::container::{delete, exec, facts, foreground, own_executable, pause, pid_file, processes, signal, update};
 use crate::error::{Doing, Error, Result};
 use crate::init::{self, Began, control, early};
@@ -440,9 +440,14 @@ impl<'a> Context<'a> {
         let mut broken = |id: &str, error: &Error<'a>| self.log.error(format_args!("load container {id}: {error}"));
         let found = list::all(self.root, self.global.root.is_none(), procfs.as_fd(), self.arena, &mut broken)?;
         let mut containers = List::default();
+        let mut owner = (0, "");
         for container in &found {
-            let owner = self.arena.format(format_args!("{}", state::Owner(container.record.uid)))?;
-            containers.push(self.arena, self.shown(container, owner)?)?;
+            let uid = container.record.uid;
+            if owner.1.is_empty() || uid != owner.0 {
+                let name = facts::name_of(c"/etc/passwd", uid, self.arena)?;
+                owner = (uid, if name.is_empty() { self.arena.format(format_args!("#{uid}"))? } else { name });
+            }
+            containers.push(self.arena, self.shown(container, owner.1)?)?;
         }
         self.print(|out| match (is_quiet, format) {
             (true, _) => output::list_ids(containers, out),

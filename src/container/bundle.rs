@@ -8,7 +8,7 @@ use crate::json;
 use crate::mem::Arena;
 use crate::plan::seccomp;
 use crate::spec::{self, Config};
-use crate::sys::{self, AsFd, BorrowedFd, fs};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, fs};
 
 /// A larger config.json is refused: no real one comes near, and memory on a small board does not grow.
 pub const MOST_CONFIG_BYTES: usize = 32 << 20;
@@ -90,7 +90,11 @@ fn said<'a>(sentence: core::fmt::Arguments<'_>, arena: &Arena<'a>) -> Error<'a> 
 pub(super) fn read<'a>(directory: impl AsFd, name: &'a CStr) -> Result<'a, &'static [u8]> {
     let shown = name.to_str().unwrap_or_default();
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK;
-    let file = fs::openat(directory, name, flags, fs::Mode::empty()).doing("open", shown)?;
+    let file = match fs::openat(directory, name, flags, fs::Mode::empty()) {
+        // runc's sentence
+        Err(Errno::NOENT) if shown == "config.json" => return Err(Error::said("JSON specification file config.json not found")),
+        file => file.doing("open", shown)?,
+    };
     let status = fs::fstat(&file).doing("stat", shown)?;
     if fs::FileType::from_raw_mode(status.st_mode) != fs::FileType::RegularFile {
         return Err(Error::text(shown, "", "not a regular file"));

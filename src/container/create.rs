@@ -18,7 +18,7 @@ use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
 use super::trace::{self, Tracer};
 use super::{facts, image, net_devices, rdt, seccomp, trouble, words};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, Step};
 use crate::log::Log;
 use crate::mem::{Arena, List};
 use crate::plan::cgroup::Manager;
@@ -485,7 +485,8 @@ impl Work {
         let written = self.bundle.config.hooks.unwrap_or_default();
         for (name, list) in [("prestart", written.prestart), ("createRuntime", written.create_runtime)] {
             let moment = Moment { name, status: "creating", pid, directory: Some(directory.as_fd()) };
-            hooks::run(&list, moment, self.plan.id, &self.bundle, request.inherited())?;
+            let done = hooks::run(&list, moment, self.plan.id, &self.bundle, request.inherited());
+            done.map_err(|error| words::not_started(Step::RuntimeHooks, error, &self.bundle.arena))?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, Full};
 use crate::plan::image::may_be_image;
 use crate::spec::Config;
+use crate::steps::users;
 use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// Opens the host's /proc, and looks whether it is one.
@@ -16,6 +17,13 @@ pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
         return Ok(procfs);
     }
     Err(Error::text("/proc", "", "it is not a procfs (mount -t proc proc /proc)"))
+}
+
+/// The host's name for an id of its /etc/passwd or /etc/group; empty if it has none.
+pub fn name_of<'a>(path: &CStr, id: u32, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let mut name = Ok("");
+    users::name_of(path, id, &mut |found| name = arena.format(format_args!("{found}")));
+    Ok(name?)
 }
 
 /// Whether /sys/fs/cgroup is cgroup v2, and so all there is.

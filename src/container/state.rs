@@ -468,15 +468,6 @@ pub struct Process {
     pub pidfd: Option<OwnedFd>,
 }
 
-/// A user as `list` shows it: root by name, anybody else as `#` and the number.
-pub struct Owner(pub u32);
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { f.write_str("root") } else { write!(f, "#{}", self.0) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,11 +13,19 @@ use crate::sys::Errno;
 /// What a fault means, with the item of the plan that it speaks of, and with what came along: what a hook wrote to its standard output,
 /// NUL, and to its standard error.
 pub fn describe<'a>(fault: Fault, came_along: &[u8], plan: &Plan<'a>, arena: &Arena<'a>) -> Error<'a> {
-    match fault.step {
+    let error = match fault.step {
         Step::ContainerHooks => hook(fault, &plan.hooks.create_container, came_along, arena),
         Step::StartHooks => hook(fault, &plan.hooks.start_container, came_along, arena),
         _ => sentence(fault, plan, arena).unwrap_or_else(|full| full),
-    }
+    };
+    not_started(fault.step, error, arena)
+}
+
+/// As runc begins the sentence: what comes before the process's own settings is the init's.
+pub fn not_started<'a>(step: Step, error: Error<'_>, arena: &Arena<'a>) -> Error<'a> {
+    let init = if (step as u8) < Step::WorkingDirectory as u8 { "error during container init: " } else { "" };
+    let sentence = arena.format(format_args!("unable to start container process: {init}{error}"));
+    sentence.map_or_else(Error::from, Error::said)
 }
 
 /// The same for a fault after the start, of a container that another call has created.
@@ -41,6 +49,10 @@ fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, 
         Step::FindProgram => return find_program(fault, plan, arena),
         Step::Execute => return Ok(Error::errno(arena.format(format_args!("exec {}", text(plan.process.program)))?, "", fault.errno)),
         Step::FindUser => return find_user(fault, plan, arena),
+        Step::WorkingDirectory | Step::WorkingDirectoryAgain if fault.note == Note::None => {
+            let sentence = arena.format(format_args!("chdir to cwd (\"{}\") set in config.json failed", text(plan.process.cwd)))?;
+            return Ok(Error::errno(sentence, "", fault.errno));
+        }
         _ => {}
     }
     let doing = fault.step.doing();
@@ -69,7 +81,7 @@ fn find_program<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<
         Errno::NOENT | Errno::NOTDIR if !is_path => {
             Error::said(arena.format(format_args!("exec: \"{program}\": executable file not found in $PATH"))?)
         }
-        Errno::ACCESS => Error::errno(arena.format(format_args!("exec: \"{program}\""))?, "", fault.errno),
+        Errno::ACCESS | Errno::ISDIR => Error::errno(arena.format(format_args!("exec: \"{program}\""))?, "", fault.errno),
         _ => Error::errno(arena.format(format_args!("exec: \"{program}\": stat {program}"))?, "", fault.errno),
     })
 }

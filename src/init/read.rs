@@ -127,7 +127,7 @@ impl<'a> Reader<'_, '_, 'a> {
         };
         for note in notes.iter() {
             match note.oddity {
-                Oddity::Duplicate => (self.tell)("", format_args!("{path}: {note}")),
+                Oddity::Duplicate | Oddity::Case => (self.tell)("", format_args!("{path}: {note}")),
                 Oddity::Unknown => {
                     (self.tell)("", format_args!("{path}: {}: unknown key ({}); the file is not used", note.place.path(), note.place));
                     return Ok(());

@@ -161,6 +161,8 @@ pub enum Oddity {
     Duplicate,
     /// The object has no such field.
     Unknown,
+    /// The field's name is written in another case.
+    Case,
 }
 
 /// One oddity: `linux.sysctl: duplicate key, the last one counts (line 3, column 5)`.
@@ -202,6 +204,7 @@ impl fmt::Display for Note<'_> {
         let what = match self.oddity {
             Oddity::Duplicate => "duplicate key, the last one counts",
             Oddity::Unknown => "unknown field, ignored",
+            Oddity::Case => "the name is written in another case, read as runc reads it",
         };
         write!(f, "{}: {what} ({})", self.place.path(), self.place)
     }

@@ -12,7 +12,8 @@ use crate::mem::{Arena, Full, Keys};
 
 /// Reads the one value that `text` holds, into the arena. Its strings are borrowed from the text.
 ///
-/// Unknown fields are ignored, `null` means absent, and the last of several keys of the same name counts.
+/// Unknown fields are ignored, `null` means absent, and the last of several keys of the same name counts. Keys may be written in another
+/// case, as Go reads them: who writes `Seccomp` for runc gets the filter from us too.
 /// Takes time linear in the size of the text.
 pub fn read<'a, T: Field<'a> + Default>(text: &'a [u8], arena: &Arena<'a>) -> Result<(&'a T, Notes<'a>), Error<'a>> {
     let value = arena.put(T::default()).map_err(|_| Error { place: Place::new(text, 0), what: What::Full })?;
@@ -204,7 +205,12 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a, dyn Object<'a> + '_> {
         let (mut seen, mut last) = (0u64, None);
         while let Some((at, key)) = next_key(&mut map, reader, last)? {
             last = Some(at);
-            let index = to.names().position(key);
+            let names = to.names();
+            let index = names.position(key).or_else(|| {
+                let index = names.iter().position(|name| name.eq_ignore_ascii_case(key))?;
+                reader.notes.add(Oddity::Case, at);
+                Some(index)
+            });
             let Some((index, field)) = index.and_then(|index| Some((index, to.field(index)?))) else {
                 reader.notes.add(Oddity::Unknown, at);
                 map.next_value::<IgnoredAny>()?;

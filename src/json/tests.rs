@@ -147,6 +147,17 @@ fn unknown_fields_are_ignored_and_noted() {
 }
 
 #[test]
+fn names_of_fields_are_read_in_any_case_and_noted() {
+    let text = r#"{"Inners": [{}, {}], "MAP": {"Key": "x"}}"#;
+    reads(text, |all| {
+        assert_eq!(all.inners.len(), 2);
+        assert_eq!(all.map.get(0).map(|entry| entry.key), Some("Key"));
+    });
+    assert_eq!(notes(text).len(), 2);
+    assert_eq!(notes(text)[0], "Inners: the name is written in another case, read as runc reads it (line 1, column 2)");
+}
+
+#[test]
 fn notes_beyond_the_first_sixteen_are_counted() {
     let text = format!("{{{}}}", vec![r#""x":0"#; 20].join(","));
     with(text.as_bytes(), |result| {

@@ -105,15 +105,30 @@ fn number(field: &[u8]) -> Option<u32> {
 
 /// Shows the first six fields of each line of a file of the image to `visit`, until it has seen enough. What is not there is empty.
 fn each_entry(stage: &Stage<'_, '_>, path: &CStr, visit: &mut dyn FnMut([&[u8]; 6]) -> bool) -> Result<(), Errno> {
-    let file = sys::open_regular_in_root(stage.root()?, path)?;
-    let mut lines = Lines::new(&file);
+    each_line(&sys::open_regular_in_root(stage.root()?, path)?, visit);
+    Ok(())
+}
+
+fn each_line(file: &OwnedFd, visit: &mut dyn FnMut([&[u8]; 6]) -> bool) {
+    let mut lines = Lines::new(file);
     while let Some(line) = lines.next() {
         let mut fields = line.split(|byte| *byte == b':');
         if visit(core::array::from_fn(|_| fields.next().unwrap_or_default())) {
             break;
         }
     }
-    Ok(())
+}
+
+/// Shows `found` the name that the caller's own /etc/passwd or /etc/group, `path`, has for an id, if it has one.
+pub fn name_of(path: &CStr, id: u32, found: &mut dyn FnMut(&str)) {
+    let Ok(file) = fs::open(path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()) else { return };
+    each_line(&file, &mut |[name, _, written, ..]| {
+        let is_it = number(written) == Some(id);
+        if let (true, Ok(name)) = (is_it, core::str::from_utf8(name)) {
+            found(name);
+        }
+        is_it
+    });
 }
 
 /// The lines of a file, those that are longer than the buffer left out; at most a megabyte of them.
