@@ -361,11 +361,7 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
         Verb::Spec => Command::Spec { bundle: given.value("bundle"), rootless: given.is_on("rootless") },
         Verb::Start => Command::Start { id: given.id()? },
         Verb::Update => {
-            let mut values = super::update::OPTIONS.map(|name| given.bytes(name));
-            let [.., schema] = &mut values;
-            if schema.is_empty() {
-                *schema = given.bytes("mem-bw-schema");
-            }
+            let values = super::update::OPTIONS.map(|name| given.bytes(name));
             Command::Update { id: given.id()?, resources: given.value("resources"), given: values }
         }
         Verb::Events => Command::Events { id: given.id()?, interval_ms: interval(given)? },
@@ -395,7 +391,7 @@ fn help<'a>(given: &Given<'a>) -> Result<'a, Request<'a>> {
 }
 
 fn signal<'a>(given: &Given<'a>) -> Result<'a, i32> {
-    let text = given.arguments[1].unwrap_or(c"SIGTERM");
+    let text = given.arguments[1].filter(|text| !text.is_empty()).unwrap_or(c"SIGTERM");
     text.to_str().ok().and_then(names::signal).ok_or(Refusal::Signal(text))
 }
 
@@ -405,6 +401,7 @@ fn interval<'a>(given: &Given<'a>) -> Result<'a, Option<u64>> {
     match if text.is_empty() { Some(DEFAULT_MS) } else { duration_ms(text) } {
         _ if given.is_on("stats") => Ok(None),
         Some(0) => Err(Refusal::NoInterval),
+        None if text.strip_prefix(b"-").and_then(duration_ms).is_some() => Err(Refusal::NoInterval),
         Some(interval) => Ok(Some(interval)),
         None => Err(Refusal::Interval(text)),
     }

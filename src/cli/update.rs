@@ -6,7 +6,7 @@ use crate::mem::Arena;
 use crate::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 
 /// The options that are values of resources. The parser keeps what was given for each, at its place here.
-pub const OPTIONS: [&str; 17] = [
+pub const OPTIONS: [&str; 18] = [
     "blkio-weight",
     "cpu-period",
     "cpu-quota",
@@ -24,6 +24,7 @@ pub const OPTIONS: [&str; 17] = [
     "kernel-memory",
     "kernel-memory-tcp",
     "l3-cache-schema",
+    "mem-bw-schema",
 ];
 
 /// What was given for each of [`OPTIONS`]; empty for what was not.
@@ -42,7 +43,11 @@ impl<'a> Values<'_, 'a> {
 
     #[cold]
     fn wrong(&self, name: &str, text: &[u8]) -> Error<'a> {
-        let sentence = self.arena.format(format_args!("invalid value for {name}: parsing \"{}\": invalid syntax", Lossy(text)));
+        let text = Lossy(text);
+        let sentence = match name.contains("memory") {
+            true => self.arena.format(format_args!("invalid value for {name}: invalid size: '{text}'")),
+            false => self.arena.format(format_args!("invalid value for {name}: parsing \"{text}\": invalid syntax")),
+        };
         sentence.map_or_else(Error::from, Error::said)
     }
 
@@ -69,9 +74,6 @@ pub fn resources<'a>(given: &Given<'a>, log: &Log, arena: &Arena<'a>) -> Result<
     if values.number("kernel-memory", true)?.or(values.number("kernel-memory-tcp", true)?).is_some() {
         log.warning(format_args!("kernel memory limits are ignored: the kernel has none any more"));
     }
-    if !values.text("l3-cache-schema")?.is_empty() {
-        return Err(Error::said("--l3-cache-schema and --mem-bw-schema are not built yet"));
-    }
     Ok(Resources {
         memory: Some(Memory {
             limit: values.number("memory", true)?,
@@ -94,6 +96,14 @@ pub fn resources<'a>(given: &Given<'a>, log: &Log, arena: &Arena<'a>) -> Result<
         block_io: weight.map(|weight| BlockIo { weight: Some(weight), ..BlockIo::default() }),
         ..Resources::default()
     })
+}
+
+/// The lines for a resctrl group's `schemata`; none if neither of the two was given.
+pub fn schemata<'a>(given: &Given<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let values = Values { given, arena };
+    let (cache, bandwidth) = (values.text("l3-cache-schema")?, values.text("mem-bw-schema")?);
+    let end = |line: &str| if line.is_empty() { "" } else { "\n" };
+    Ok(arena.format(format_args!("{cache}{}{bandwidth}{}", end(cache), end(bandwidth)))?)
 }
 
 /// `512`, `64m`, `64MB`, `1.5GiB`: a number, perhaps with a fraction, and a power of 1024.

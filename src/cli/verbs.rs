@@ -133,7 +133,10 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
     });
     match done {
         Ok(context) => match preserved.and_then(|()| context.dispatch(command)) {
-            Ok(status) => status,
+            Ok(status) => {
+                context.log.debug(format_args!("exit status {status}"));
+                status
+            }
             Err(error) => {
                 context.report_error(command, &error);
                 if matches!(command, Command::Exec(_)) { 255 } else { 1 } // as runc has it, and as the table's `failure` says
@@ -186,6 +189,7 @@ fn state_root<'a>(arguments: Arguments, global: &Global<'a>, is_rootless: bool, 
 
 impl<'a> Context<'a> {
     fn dispatch(&self, command: &Command<'a>) -> Result<'a, i32> {
+        self.log.debug(format_args!("{} {}, state in {}", self.program, version::VERSION, self.root.to_str().unwrap_or_default()));
         match command {
             Command::Create(create) => self.create(create),
             Command::Run(run) => self.run(run, None),
@@ -244,7 +248,11 @@ impl<'a> Context<'a> {
     }
 
     fn valid(&self, id: &'a str) -> Result<'a, &'a str> {
-        if plan::is_valid_id(id) { Ok(id) } else { Err(Error::said("invalid container ID format")) }
+        match id {
+            "" => Err(Error::said("container id cannot be empty")),
+            id if plan::is_valid_id(id) => Ok(id),
+            _ => Err(Error::said("invalid container ID format")),
+        }
     }
 
     fn request(&self, create: &Create<'a>, is_detached: bool, gate: Gate) -> Result<'a, create::Request<'a, '_>> {
@@ -349,6 +357,9 @@ impl<'a> Context<'a> {
         }
         started.directory.unlock();
         let exit = foreground::stay(started.running());
+        if let Ok(exit) = &exit {
+            self.log.debug(format_args!("{}: its first process has ended: exit status {}", run.create.id, exit.code()));
+        }
         let printed = match (&started.tracer, trace) {
             (Some(tracer), Some(file)) => {
                 let mut out = Output::new(file.as_fd());
@@ -462,7 +473,8 @@ impl<'a> Context<'a> {
             Some(file) => update::read_resources(file, self.arena)?,
             None => values::resources(given, &self.log, self.arena)?,
         };
-        update::update(self.root, self.valid(id)?, &resources, &self.log, self.arena).map(|()| 0)
+        let schemata = values::schemata(given, self.arena)?;
+        update::update(self.root, self.valid(id)?, &resources, schemata, &self.log, self.arena).map(|()| 0)
     }
 
     #[inline(never)]

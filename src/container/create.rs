@@ -267,6 +267,11 @@ impl Work {
         self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
         self.open_notify(request)?;
         self.make_cgroup()?;
+        let (log, id) = (request.log, self.plan.id);
+        match &self.group {
+            Some(group) => log.debug(format_args!("{id}: cgroup {}", group.home.path.to_str().unwrap_or_default())),
+            None => log.debug(format_args!("{id}: no cgroup of its own")),
+        }
         // A limit of one process would leave no place for the one in between.
         let is_configured = !self.plan.namespaces.needs_stage() && self.group.as_ref().is_some_and(Group::is_ready);
         if is_configured {
@@ -278,6 +283,9 @@ impl Work {
             Gate::Channel => None,
         };
         self.start_child(request, &ours, theirs, gate)?;
+        if let Some((pid, _)) = &self.child {
+            log.debug(format_args!("{id}: first process {}", pid.as_raw_nonzero()));
+        }
         if !is_configured {
             self.configure_cgroup()?;
         }
@@ -287,6 +295,7 @@ impl Work {
         self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours, request)?;
+        log.debug(format_args!("{id}: created, waits for its start"));
         if let Some(socket) = &self.pidfd_socket {
             child::send_pidfd(socket, self.child.as_ref().and_then(|(_, pidfd)| pidfd.as_ref()), b"standard")?;
         }
@@ -549,7 +558,10 @@ impl Created {
         let traced = given.and_then(|()| self.tracer.as_ref().map_or(Ok(()), |tracer| tracer.until(self.channel.as_fd())));
         let error = match traced.and_then(|()| child::receive(&self.channel, &mut room)) {
             Ok(Message::End) => match self.poststart(request) {
-                Ok(()) => return Ok(self.into_started()),
+                Ok(()) => {
+                    request.log.debug(format_args!("{}: its program runs", self.plan.id));
+                    return Ok(self.into_started());
+                }
                 Err(error) => keep(&error, arena),
             },
             Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, self.plan, &self.bundle.arena), arena),

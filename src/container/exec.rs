@@ -115,6 +115,7 @@ pub fn exec<'a>(request: &Request<'a, '_>) -> Result<'a, Started> {
         Some(started) => Ok(started),
         None => work.attempt(Birth::Beside)?.ok_or(Error::errno("clone", "the process", Errno::AGAIN)),
     }
+    .inspect(|started| request.log.debug(format_args!("{}: process {} runs", request.id, started.pid.as_raw_nonzero())))
 }
 
 /// Where the process comes into being.

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::state::Record;
 use crate::error::{Error, Result};
 use crate::mem::{Arena, PathBuffer};
-use crate::plan::rdt::Rdt;
+use crate::plan::rdt::{LAST_STATUS, Rdt};
 use crate::sys::{Errno, fs, task};
 
 /// Makes what is to be made, and puts the process in it; its children follow.
@@ -16,12 +16,12 @@ pub fn apply<'a>(rdt: &Rdt<'a>, pid: task::Pid, arena: &Arena<'a>) -> Result<'a,
     }
     make(rdt.group)?;
     let pid = arena.format(format_args!("{}\n", pid.as_raw_nonzero()))?;
-    write(rdt, rdt.group, b"/tasks", pid, arena)?;
+    write(rdt.status, rdt.group, b"/tasks", pid, arena)?;
     if let Some(monitor) = rdt.monitor {
         make(monitor)?;
-        write(rdt, monitor, b"/tasks", pid, arena)?;
+        write(rdt.status, monitor, b"/tasks", pid, arena)?;
     }
-    if rdt.schemata.is_empty() { Ok(()) } else { write(rdt, rdt.group, b"/schemata", rdt.schemata, arena) }
+    if rdt.schemata.is_empty() { Ok(()) } else { write(rdt.status, rdt.group, b"/schemata", rdt.schemata, arena) }
 }
 
 /// Puts another process where the container's first one is: for `exec`.
@@ -32,6 +32,23 @@ pub fn join<'a>(record: &Record<'a>, pid: task::Pid, arena: &Arena<'a>) -> Resul
         write_file(file, pid).map_err(Error::at("write", file))?;
     }
     Ok(())
+}
+
+/// Shares out anew, unless nothing is asked for; returns what would bring back what was before.
+pub fn change<'a>(record: &Record<'a>, schemata: &str, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    if schemata.is_empty() {
+        return Ok("");
+    }
+    let Some((mount, _)) = record.resctrl.rsplit_once('/') else {
+        return Err(Error::said("Intel RDT is not enabled for the container: its config.json has no linux.intelRdt"));
+    };
+    let group = arena.c_str(&[record.resctrl.as_bytes()])?;
+    let mut room = [0; 4096];
+    let file = arena.c_str(&[group.to_bytes(), b"/schemata"])?;
+    let len = read(file, &mut room).map_err(Error::at("read", file))?;
+    let before = arena.format(format_args!("{}", core::str::from_utf8(&room[..len]).unwrap_or_default()))?;
+    write(arena.c_str(&[mount.as_bytes(), LAST_STATUS])?, group, b"/schemata", schemata, arena)?;
+    Ok(before)
 }
 
 /// Removes what goes with the container.
@@ -70,16 +87,20 @@ fn make<'a>(group: &'a CStr) -> Result<'a, ()> {
     }
 }
 
-fn write<'a>(rdt: &Rdt<'a>, group: &'a CStr, name: &[u8], text: &str, arena: &Arena<'a>) -> Result<'a, ()> {
+/// `status` says more about a refusal than an errno can.
+fn write<'a>(status: &CStr, group: &'a CStr, name: &[u8], text: &str, arena: &Arena<'a>) -> Result<'a, ()> {
     let file = arena.c_str(&[group.to_bytes(), name])?;
     let Err(errno) = write_file(file, text) else { return Ok(()) };
-    // It says more than an errno can.
     let mut room = [0; 256];
-    let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC;
-    let len = fs::open(rdt.status, flags, fs::Mode::empty()).and_then(|status| fs::read(&status, &mut room)).unwrap_or(0);
+    let len = read(status, &mut room).unwrap_or(0);
     let status = core::str::from_utf8(&room[..len]).unwrap_or_default().trim_ascii();
     let what = arena.format(format_args!("linux.intelRdt: write {} ({status})", shown(file)))?;
     Err(Error::errno(what, "", errno))
+}
+
+fn read(file: &CStr, room: &mut [u8]) -> core::result::Result<usize, Errno> {
+    let file = fs::open(file, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
+    fs::read(&file, room)
 }
 
 fn write_file(file: &CStr, text: &str) -> core::result::Result<(), Errno> {

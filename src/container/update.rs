@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::state::{self, Directory, Status};
-use super::{facts, systemd, trouble};
+use super::{facts, rdt, systemd, trouble};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::log::Log;
@@ -14,8 +14,15 @@ use crate::spec::{self, Resources};
 use crate::steps::cgroup::{self, Trouble};
 use crate::sys::{self, AsFd, BorrowedFd, OwnedFd, fs, task};
 
-/// Changes what `resources` says. Errors: `container not running`.
-pub fn update<'a>(root: &'a CStr, id: &'a str, resources: &Resources<'a>, log: &Log, arena: &Arena<'a>) -> Result<'a, ()> {
+/// Changes what `resources` says, and writes `schemata` for its resctrl group unless empty. Errors: `container not running`.
+pub fn update<'a>(
+    root: &'a CStr,
+    id: &'a str,
+    resources: &Resources<'a>,
+    schemata: &'a str,
+    log: &Log,
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
     let directory = Directory::open(root, id)?;
     directory.lock()?;
     let record = directory.read(arena)?;
@@ -28,18 +35,20 @@ pub fn update<'a>(root: &'a CStr, id: &'a str, resources: &Resources<'a>, log: &
     let current = Current { cpu_max: read(opened.as_fd(), c"cpu.max", arena)?, memory_max: read(opened.as_fd(), c"memory.max", arena)? };
     let planned = plan_update(resources, &current, arena)?;
     let before = before(opened.as_fd(), &planned, arena)?;
-    let changed = change(opened.as_fd(), &planned);
-    let Err(trouble) = changed else {
-        let told = tell_systemd(&record, resources, arena);
-        if told.is_err() {
-            before.iter().for_each(|setting| put_back(opened.as_fd(), setting));
+    let shared_before = rdt::change(&record, schemata, arena)?;
+    let done = match change(opened.as_fd(), &planned) {
+        Ok(()) => tell_systemd(&record, resources, arena),
+        Err(trouble) => {
+            let mount = facts::cgroup_mount(procfs.as_fd(), arena)?.unwrap_or_default();
+            let path = record.cgroup.strip_prefix(mount).unwrap_or(record.cgroup);
+            Err(trouble::words(trouble, arena.c_str(&[mount.as_bytes()])?, path, arena))
         }
-        return told;
     };
-    before.iter().for_each(|setting| put_back(opened.as_fd(), setting));
-    let mount = facts::cgroup_mount(procfs.as_fd(), arena)?.unwrap_or_default();
-    let path = record.cgroup.strip_prefix(mount).unwrap_or(record.cgroup);
-    Err(trouble::words(trouble, arena.c_str(&[mount.as_bytes()])?, path, arena))
+    if done.is_err() {
+        before.iter().for_each(|setting| put_back(opened.as_fd(), setting));
+        let _ = rdt::change(&record, shared_before, arena); // the first error is the one that is told
+    }
+    done
 }
 
 /// What a unit's properties say holds again after the manager was reloaded.

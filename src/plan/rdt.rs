@@ -25,6 +25,9 @@ pub struct Rdt<'a> {
     pub status: &'a CStr,
 }
 
+/// Where the kernel says why it refused, below the mount of resctrl.
+pub const LAST_STATUS: &[u8] = b"/info/last_cmd_status";
+
 pub(super) fn build<'a>(
     linux: Option<&Linux<'a>>,
     facts: &Facts<'a>,
@@ -48,7 +51,7 @@ pub(super) fn build<'a>(
             false => None,
         },
         schemata,
-        status: arena.c_str(&[root, b"/info/last_cmd_status"])?,
+        status: arena.c_str(&[root, LAST_STATUS])?,
     }))
 }
 
