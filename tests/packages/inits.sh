@@ -18,7 +18,7 @@ chmod +x "$work/etc/s6/ocinit/run"
 said=$bundle/rootfs/out/said
 world=
 # unshare takes its world along when it ends.
-trap '[ -z "$world" ] || kill -KILL "$world" 2>/dev/null' EXIT
+trap '[ -z "$world" ] || kill -KILL "$world" 2>/dev/null || true' EXIT
 
 # world COMMAND...: as process 1 of a namespace, with $work/etc over /etc, $work/sbin over /usr/sbin, and an empty /run.
 world() {
