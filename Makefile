@@ -7,7 +7,7 @@ TARGET ?=
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make build [TARGET=aarch64]   the static binary, at target/dist/TARGET/ocinit (no TARGET: this machine's)
+## make build [TARGET=aarch64]   the static binary, at target/dist/TARGET/ocinit (no TARGET: this machine's); FEATURES=libseccomp: with it
 build:
 	@cross/build $(TARGET)
 
@@ -31,7 +31,7 @@ packages: build
 size: build-all
 	@cross/size
 
-## make test                     every suite; installs what it needs; ends with one line that counts
+## make test                     every suite; installs what it needs; ends with one line that counts; FEATURES=libseccomp: what that changes
 test:
 	@tests/run
 

@@ -1,9 +1,6 @@
 //! Makes the tables that are better computed than typed, and says what the binary's link needs: one library, no unwind tables.
 #![allow(clippy::expect_used, reason = "a build script fails by a panic")]
 
-#[cfg(feature = "libseccomp")]
-compile_error!("the feature `libseccomp` is announced but not built yet: leave it out, the default build needs no libseccomp");
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -113,7 +113,7 @@ rustup_has() {
 }
 
 # cargo_for TARGET SCOPE ARGS...: runs cargo so that what it builds is static and for TARGET.
-# SCOPE is `core`, or `std` for the library's own tests. TOOLCHAIN=rustup or =debian decides what else is found out.
+# SCOPE is `core`; `all` is the same with std, for dependencies that want it; `std` is for the library's own tests. TOOLCHAIN=rustup or =debian decides what else is found out.
 cargo_for() {
     local target=$1 scope=$2
     shift 2
@@ -136,18 +136,23 @@ cargo_by_rustup() {
     local target=$1 scope=$2
     shift 2
     case $scope in
-    core) set -- "$@" -Zbuild-std=core,compiler_builtins --config "target.$target.rustflags=[$SILENT_PANICS,$OUTLINED]" ;;
+    core | all) set -- "$@" "-Zbuild-std=$(parts "$scope")" --config "target.$target.rustflags=[$SILENT_PANICS,$OUTLINED]" ;;
     std) set -- "$@" --config "target.$target.rustflags=['-Cforce-unwind-tables=yes']" ;;
     esac
-    say "$target: rustup's $("$(rustup which rustc)" --version), $([ "$scope" = core ] && echo core from source || echo its std), its musl, rust-lld"
+    say "$target: rustup's $("$(rustup which rustc)" --version), $([ "$scope" = std ] && echo its std || echo "$(parts "$scope") from source"), its musl, rust-lld"
     RUSTC=$(rustup which rustc) RUSTC_BOOTSTRAP=1 "$(rustup which cargo)" "$@" --target "$target"
+}
+
+# What is built from source for a scope.
+parts() {
+    case $1 in core) echo core,compiler_builtins ;; all) echo std,panic_abort ;; std) echo std,test,panic_abort ;; esac
 }
 
 # Debian's compiler has no musl target: core (or std) is built from source, and musl comes from the target's own musl-dev.
 cargo_by_debian() {
-    local target=$1 scope=$2 parts=core,compiler_builtins libc link
+    local target=$1 scope=$2 parts libc link
     shift 2
-    [ "$scope" = core ] || parts=std,test,panic_abort
+    parts=$(parts "$scope")
     debian_cargo
     need "$DEBIAN_RUST/core" rust-web-src
     need ld.lld lld
@@ -157,12 +162,12 @@ cargo_by_debian() {
     # zig keeps memcpy and the like apart from the rest of musl.
     [ -z "${zig_target:-}" ] || link="$link,'-Clink-arg=-lzigc','-Clink-arg=-lcompiler_rt'"
     [ "$scope" = std ] || link="$link,$SILENT_PANICS,$OUTLINED"
-    if [ "$scope" = std ]; then
+    if [ "$scope" != core ]; then
         # std's panic machinery names an unwinder even where panics abort.
         link="$link,'-Lnative=$libc'"
         [ -n "${zig_target:-}" ] || link="$link,'-Lnative=$(library "$target" libunwind-14-dev usr/lib/llvm-14/lib/libunwind.a)'"
-        set -- "$@" -Zpanic-abort-tests
     fi
+    [ "$scope" != std ] || set -- "$@" -Zpanic-abort-tests
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "$@" --target "$target" "-Zbuild-std=$parts" \
         --config "target.$target.linker='ld.lld'" --config "target.$target.rustflags=[$link]"
 }

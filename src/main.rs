@@ -1,12 +1,12 @@
 //! The C entry point and the end by a panic; everything else is the library's.
-#![no_std]
+#![cfg_attr(not(feature = "libseccomp"), no_std)]
 #![no_main]
 #![allow(unsafe_code, reason = "the C entry point and the panic handler are the language's boundary")]
 
 use core::ffi::{c_char, c_int};
 
 /// Named by the unwind tables of a prebuilt core, which only an unoptimised link keeps. Nothing here unwinds: a panic aborts.
-#[cfg(debug_assertions)]
+#[cfg(all(debug_assertions, not(feature = "libseccomp")))]
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {}
 
@@ -26,6 +26,8 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     ocinit::cli::run(arguments)
 }
 
+/// With libseccomp std is there, and has its own.
+#[cfg(not(feature = "libseccomp"))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     ocinit::sys::abort()

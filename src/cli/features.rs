@@ -58,7 +58,13 @@ fn write_object(knows_flag: &dyn Fn(u32) -> bool, out: &mut dyn Write) -> fmt::R
     out.write_str(",\"flags\":")?;
     list(&mut MEMORY_POLICY.1.iter(), out)?;
     write!(out, "}},\"mountExtensions\":{{\"idmap\":{{\"enabled\":{IDMAP}}}}},\"netDevices\":{{\"enabled\":{NET_DEVICES}}}}}")?;
-    write!(out, ",\"annotations\":{{\"org.ocinit.commit\":{},\"org.ocinit.version\":\"{VERSION}\"}}", JsonString(COMMIT))?;
+    out.write_str(",\"annotations\":{")?;
+    #[cfg(feature = "libseccomp")]
+    {
+        let (major, minor, micro) = crate::sys::seccomp_library();
+        write!(out, "\"io.github.seccomp.libseccomp.version\":\"{major}.{minor}.{micro}\",")?;
+    }
+    write!(out, "\"org.ocinit.commit\":{},\"org.ocinit.version\":\"{VERSION}\"}}", JsonString(COMMIT))?;
     out.write_str(",\"potentiallyUnsafeConfigAnnotations\":")?;
     list(&mut UNSAFE_ANNOTATIONS.iter().copied(), out)?;
     out.write_char('}')

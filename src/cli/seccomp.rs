@@ -11,7 +11,7 @@ use crate::mem::Arena;
 use crate::names::seccomp::action_words;
 use crate::names::syscalls::{Abi, FAMILY, number};
 use crate::plan::seccomp::machine::{self, Call, Instruction};
-use crate::plan::seccomp::{BYTES, compile_first, compile_for};
+use crate::plan::seccomp::{BYTES, compile_first, instructions};
 use crate::spec::Seccomp;
 use crate::sys::{AsFd, OwnedFd, fs, map_anonymous, task};
 
@@ -43,7 +43,7 @@ pub fn run<'a>(request: &Request<'a>, arena: &Arena<'a>) -> Result<'a, i32> {
 
 /// Writes the filter, and says by which annotation a bundle names it.
 fn compile<'a>(profile: &Seccomp<'a>, output: Option<&'a CStr>, arena: &Arena<'a>) -> Result<'a, i32> {
-    let program = compile_for(profile, &FAMILY, arena)?;
+    let program = instructions(profile, arena)?;
     let bytes = arena.slice(program.len() * 8, |index| program[index / 8].to_ne_bytes()[index % 8])?;
     let Some(path) = output else { return write(task::stdout(), bytes).doing("write", "standard output").map(|()| 0) };
     let file = create(path)?;
@@ -73,7 +73,7 @@ fn print<'a>(text: &dyn Fn(&mut dyn Write) -> fmt::Result) -> Result<'a, i32> {
 
 fn show<'a>(written: &Written<'a>, call: Option<&'a CStr>, arena: &Arena<'a>) -> Result<'a, i32> {
     let program = match written {
-        Written::Profile(profile) => compile_for(profile, &FAMILY, arena)?,
+        Written::Profile(profile) => instructions(profile, arena)?,
         Written::Program(program) => program,
     };
     match call {

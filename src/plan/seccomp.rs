@@ -3,6 +3,8 @@
 //!
 //! What a profile means is what it means to runc, which hands it to libseccomp; docs/surprises.md has the differences.
 
+#[cfg(feature = "libseccomp")]
+mod library;
 pub mod machine;
 mod program;
 mod rules;
@@ -47,7 +49,15 @@ pub const BYTES: usize = MOST_INSTRUCTIONS * size_of::<u64>() + rules::BYTES;
 
 /// Compiles a profile for this machine.
 pub fn compile<'a>(profile: &spec::Seccomp<'a>, arena: &Arena<'a>) -> Result<'a, Filter<'a>> {
-    flags_of(profile, compile_for(profile, &FAMILY, arena)?)
+    flags_of(profile, instructions(profile, arena)?)
+}
+
+/// Its instructions, made by our own compiler or, with the feature of its name, by libseccomp.
+pub fn instructions<'a>(profile: &spec::Seccomp<'a>, arena: &Arena<'a>) -> Result<'a, &'a [u64]> {
+    #[cfg(feature = "libseccomp")]
+    return library::compile(profile, arena);
+    #[cfg(not(feature = "libseccomp"))]
+    compile_for(profile, &FAMILY, arena)
 }
 
 fn flags_of<'a>(profile: &spec::Seccomp<'a>, program: &'a [u64]) -> Result<'a, Filter<'a>> {

@@ -9,6 +9,8 @@ mod file;
 mod handler;
 mod image;
 mod libc;
+#[cfg(feature = "libseccomp")]
+mod libseccomp;
 mod listen;
 mod machine;
 mod memory;
@@ -33,6 +35,8 @@ pub use file::{file_system, file_type, fsync, is_character_device, magic, reserv
 pub use handler::{ALL_BUT_FAULTS, start_over, survive_faults};
 pub use image::{DeviceMapper, free_loop, map_device, measure_verity, new_mount, set_loop};
 pub use libc::{abort, strerror};
+#[cfg(feature = "libseccomp")]
+pub use libseccomp::{Compared, SeccompRules, seccomp_library, seccomp_number};
 pub use listen::{accept_root, connect_for_messages, connect_for_requests, listen_for_messages, listen_for_requests};
 pub use machine::{
     Leave, add_entropy, catch_ctrl_alt_del, feed_watchdog, leave, load_module, set_clock, set_watchdog, unmount, was_reset_by_watchdog,

@@ -30,7 +30,7 @@ pub(super) const LOW: u32 = if cfg!(target_endian = "big") { 4 } else { 0 };
 const HIGH: u32 = 4 - LOW;
 
 /// `struct sock_filter` as the word that it is in memory.
-fn instruction(code: u16, yes: u8, no: u8, operand: u32) -> u64 {
+pub(super) fn instruction(code: u16, yes: u8, no: u8, operand: u32) -> u64 {
     let [c0, c1] = code.to_ne_bytes();
     let [k0, k1, k2, k3] = operand.to_ne_bytes();
     u64::from_ne_bytes([c0, c1, yes, no, k0, k1, k2, k3])
