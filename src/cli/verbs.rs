@@ -71,7 +71,7 @@ pub fn run(arguments: Arguments) -> i32 {
 /// Whether we are to boot: as process 1, unless a command says otherwise. Must: ask nothing that needs memory or open files.
 fn is_boot(arguments: Arguments) -> bool {
     let first = arguments.iter().nth(1).unwrap_or_default().to_bytes();
-    init::is_first() && (first == b"boot" || (!first.starts_with(b"-") && flags::command(first).is_none()))
+    (first == b"boot" || (!first.starts_with(b"-") && flags::command(first).is_none())) && init::is_first()
 }
 
 /// The names that we can be called by instead of a command.
@@ -166,8 +166,8 @@ fn check_preserved<'a>(arguments: Arguments, command: &Command<'_>, arena: &Aren
 fn listen_fds(arguments: Arguments) -> u32 {
     const MOST: u32 = 1024; // more than any service manager hands on, and far from overflow
     let number = |name| arguments.variable(name).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u32>().ok());
-    let is_ours = number("LISTEN_PID") == Some(task::getpid().as_raw_nonzero().get() as u32);
-    number("LISTEN_FDS").filter(|_| is_ours).map_or(0, |count| count.min(MOST))
+    let is_ours = || number("LISTEN_PID") == Some(task::getpid().as_raw_nonzero().get() as u32);
+    number("LISTEN_FDS").filter(|_| is_ours()).map_or(0, |count| count.min(MOST))
 }
 
 /// Whether the caller is not root, unless `--rootless` says it.
@@ -175,7 +175,7 @@ fn is_rootless(global: &Global<'_>) -> bool {
     match global.rootless {
         Rootless::True => true,
         Rootless::False => false,
-        Rootless::Auto => !task::geteuid().is_root(),
+        Rootless::Auto => sys::first_ids().0 != 0,
     }
 }
 
@@ -342,7 +342,7 @@ impl<'a> Context<'a> {
     fn run(&self, run: &Run<'a>, trace: Option<&OwnedFd>) -> Result<'a, i32> {
         own_executable::protect(self.arguments)?;
         if !run.detach && !run.no_subreaper {
-            task::set_child_subreaper(Some(task::getpid())).doing("prctl", "PR_SET_CHILD_SUBREAPER")?;
+            task::set_child_subreaper(Some(task::Pid::INIT)).doing("prctl", "PR_SET_CHILD_SUBREAPER")?;
         }
         let request = create::Request { is_traced: trace.is_some(), ..self.request(&run.create, run.detach, Gate::Channel)? };
         let created = create::create(&request, self.arena)?;
@@ -374,6 +374,7 @@ impl<'a> Context<'a> {
                 self.log.warning(format_args!("{error}"));
             }
         }
+        core::mem::forget(started); // our own end, which is next, closes all by itself
         let exit = exit?;
         printed.doing("write", "the profile").map(|()| exit.code())
     }

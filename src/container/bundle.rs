@@ -110,6 +110,9 @@ pub(super) fn read<'a>(directory: impl AsFd, name: &'a CStr) -> Result<'a, &'sta
             0 => return Ok(&room[..len]),
             read => len += read,
         }
+        if len == size {
+            return Ok(&room[..len]); // there was room for more
+        }
         if len > size {
             return Err(Error::text(shown, "", "it grew while it was read"));
         }

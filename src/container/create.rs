@@ -110,6 +110,8 @@ pub struct Created {
 /// Creates a container up to the point where it waits for its start. On any error nothing of it is left.
 pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Created> {
     let procfs = facts::open_procfs()?;
+    // Before what the child closes at once: so the numbers of what it opens stand beside each other, and are closed together.
+    let channel = sys::pair().doing("socketpair", "")?;
     let bundle = bundle::open(procfs.as_fd(), request.bundle, arena)?;
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
@@ -122,8 +124,11 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let directory = Directory::create(request.root, request.options.id, arena)?;
     let made = (None, None, None, None, None);
     let (group, child, gone_devices, notify, tracer) = made;
-    let mut work = Work { procfs, bundle, plan, directory, console_socket, pidfd_socket, group, child, gone_devices, notify, tracer };
-    match work.carry_out(request) {
+    let began = state::timestamp(facts::now(), &bundle.arena).map_err(|error| keep(error.into()))?;
+    let uid = sys::first_ids().0;
+    let mut work =
+        Work { began, uid, procfs, bundle, plan, directory, console_socket, pidfd_socket, group, child, gone_devices, notify, tracer };
+    match work.carry_out(request, channel) {
         Ok((channel, master)) => Ok(work.into_created(channel, master)),
         Err(error) => {
             let error = keep(error);
@@ -154,11 +159,10 @@ fn make_plan<'a>(
         };
         let id = memory.format(format_args!("{}", request.options.id))?;
         let process = bundle.config.process.unwrap_or_default();
-        let (uid, gid) = (task::geteuid(), task::getegid());
         // Only other paths begin where we are.
         let is_absolute = bundle.config.linux.is_some_and(|linux| linux.cgroups_path.starts_with('/'));
         let facts = Facts {
-            user: (uid.as_raw(), gid.as_raw()),
+            user: sys::first_ids(),
             resctrl_mount: match bundle.config.linux.is_some_and(|linux| linux.intel_rdt.is_some()) {
                 true => facts::resctrl_mount(procfs, memory)?,
                 false => None,
@@ -245,6 +249,10 @@ pub(super) fn settle_terminal<'a>(plan: &mut Plan<'_>, is_detached: bool, consol
 
 /// A creation under way: what was made so far, so that it can be undone.
 struct Work {
+    /// When, as the record tells it.
+    began: &'static str,
+    /// Whose it is.
+    uid: u32,
     procfs: OwnedFd,
     bundle: Bundle,
     plan: &'static mut Plan<'static>,
@@ -259,12 +267,13 @@ struct Work {
 }
 
 impl Work {
-    fn carry_out(&mut self, request: &Request<'_, '_>) -> Result<'static, (OwnedFd, Option<OwnedFd>)> {
+    fn carry_out(&mut self, request: &Request<'_, '_>, (ours, theirs): (OwnedFd, OwnedFd)) -> Result<'static, (OwnedFd, Option<OwnedFd>)> {
         self.note_cgroup()?;
         if !self.plan.namespaces.has_own(CLONE_NEWNS) {
             self.directory.shared_root = SharedRoot::look(self.plan.root.path);
         }
-        self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
+        let record = self.record(None)?;
+        self.directory.write_creating(&record, &self.bundle.arena)?;
         self.open_notify(request)?;
         self.make_cgroup()?;
         let (log, id) = (request.log, self.plan.id);
@@ -277,7 +286,6 @@ impl Work {
         if is_configured {
             self.configure_cgroup()?;
         }
-        let (ours, theirs) = sys::pair().doing("socketpair", "")?;
         let gate = match request.gate {
             Gate::Fifo => Some(self.directory.make_fifo()?),
             Gate::Channel => None,
@@ -292,7 +300,8 @@ impl Work {
         if let (Some(rdt), Some((pid, _))) = (&self.plan.rdt, &self.child) {
             rdt::apply(rdt, *pid, &self.bundle.arena)?;
         }
-        self.directory.write_ready(&self.record(self.child_record())?, &self.bundle.arena)?;
+        let record = self.record(self.child_record())?;
+        self.directory.write_process(&record, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours, request)?;
         log.debug(format_args!("{id}: created, waits for its start"));
@@ -327,7 +336,6 @@ impl Work {
         let home = self.group.as_ref().map(|group| group.home);
         let text = |path: Option<&'static CStr>| path.and_then(|path| path.to_str().ok()).unwrap_or_default();
         let (pid, start_time) = process.unwrap_or((0, 0));
-        let created = state::timestamp(facts::now(), &self.bundle.arena)?;
         Ok(Record {
             version: state::VERSION,
             id: self.plan.id,
@@ -337,8 +345,8 @@ impl Work {
             rootfs: root,
             cgroup: text(home.map(|home| home.path)),
             systemd: text(home.and_then(|home| home.systemd)),
-            created,
-            uid: task::geteuid().as_raw(),
+            created: self.began,
+            uid: self.uid,
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
             root_mount: self.directory.shared_root.as_ref().map_or(0, SharedRoot::before),
             resctrl: self.plan.rdt.and_then(|rdt| rdt.group.to_str().ok()).unwrap_or_default(),
@@ -380,19 +388,21 @@ impl Work {
             Some(image) => Some(image::mount(image, self.plan.id, &self.bundle.arena)?),
             None => None,
         };
+        let ignored_signals = facts::ignored_signals(self.procfs.as_fd());
         let made = start::make_child(self.plan, self.cgroup());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {
                 start_gate: gate.as_ref().map_or(theirs.as_fd(), AsFd::as_fd),
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
                 image: image.as_ref(),
+                ignored_signals,
                 ..Stage::new(self.plan, self.procfs.as_fd(), theirs.as_fd(), request.blocked_signals)
             };
             // What is the parent's: the channel would not end with it, the lock would not, and no directory of the host is to be held.
-            self.directory.leave();
-            for fd in [Some(ours), self.group.as_ref().and_then(Group::fd), self.pidfd_socket.as_ref()].into_iter().flatten() {
-                sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
-            }
+            let [directory, parent, record] = self.directory.descriptors();
+            let group = self.group.as_ref().and_then(Group::fd).unwrap_or(ours);
+            let parents = [directory, parent, record, ours, group, self.pidfd_socket.as_ref().unwrap_or(ours)];
+            sys::close_numbers(&parents.map(|fd| sys::AsRawFd::as_raw_fd(fd) as u32));
             start::run_child(stage, how);
         }
         let (clone, how) = match (made, &self.group) {
@@ -518,7 +528,7 @@ impl Work {
     }
 
     fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
-        let (pid, pidfd) = self.child.unwrap_or((task::getpid(), None));
+        let (pid, pidfd) = self.child.unwrap_or((task::Pid::INIT, None)); // there is one
         Created {
             pid,
             pidfd,
@@ -575,7 +585,8 @@ impl Created {
     }
 
     fn into_started(self) -> Started {
-        let Created { pid, pidfd, master, directory, cgroup, notify, tracer, bundle, .. } = self;
+        let Created { pid, pidfd, master, mut directory, cgroup, notify, tracer, bundle, .. } = self;
+        directory.is_started = true;
         Started { pid, pidfd, master, directory, cgroup, notify, tracer, bundle, id: self.plan.id, rdt: self.plan.rdt }
     }
 

@@ -142,11 +142,13 @@ impl<'a> Work<'a> {
     /// Makes the process. `None`: no more processes are allowed there.
     fn attempt(&mut self, birth: Birth) -> Result<'a, Option<Started>> {
         let (ours, theirs) = sys::pair().doing("socketpair", "")?;
+        let ignored_signals = facts::ignored_signals(self.procfs.as_fd());
         let Some((made, by_fork)) = self.cgroup.make_child(birth, &self.record, self.procfs.as_fd(), &self.arena)? else { return Ok(None) };
         let Clone::Parent { pid: between, pidfd: between_fd } = made else {
             let stage = Stage {
                 container: Some(self.first.as_container()),
                 console_socket: self.console_socket.as_ref().map(AsFd::as_fd),
+                ignored_signals,
                 ..Stage::new(self.plan, self.procfs.as_fd(), theirs.as_fd(), self.blocked_signals)
             };
             start::run_joining(stage, by_fork)

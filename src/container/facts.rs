@@ -185,6 +185,16 @@ fn text(bytes: &[u8]) -> &str {
     core::str::from_utf8(bytes).or_else(|why| core::str::from_utf8(&bytes[..why.valid_up_to()])).unwrap_or_default()
 }
 
+/// The signals that we ignore, since our caller did; all of them where procfs does not tell.
+pub fn ignored_signals(procfs: BorrowedFd<'_>) -> sys::Signals {
+    let mut found = None;
+    let read = each_line(procfs, c"self/status", &mut |line| {
+        found = u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim_ascii(), 16).ok();
+        found.map(|_| ())
+    });
+    read.ok().and(found).map_or(sys::Signals::ALL, sys::Signals)
+}
+
 /// What a process is numbered in the innermost of its pid namespaces. `None` if there is none of that number here.
 pub fn innermost_pid(procfs: BorrowedFd<'_>, pid: u32) -> Option<u32> {
     let mut path = heapless::String::<24>::new();

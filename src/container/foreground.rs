@@ -99,7 +99,6 @@ struct Attendance<'s> {
 
 impl Attendance<'_> {
     fn run<'a>(&mut self) -> Result<'a, Exit> {
-        self.reap();
         loop {
             if let Some(notify) = self.running.notify {
                 notify.pass_on(self.running.cgroup);
@@ -115,7 +114,9 @@ impl Attendance<'_> {
             if let Some(relay) = &mut self.relay {
                 relay.turn();
             }
-            while let Some(signal) = sys::take(self.signals.as_fd()) {
+            while self.ended.is_none()
+                && let Some(signal) = sys::take(self.signals.as_fd())
+            {
                 self.handle(signal);
             }
         }
@@ -154,9 +155,11 @@ impl Attendance<'_> {
         }
     }
 
-    /// Reaps every child that has ended; as a subreaper we get those that the container's processes left behind.
+    /// Reaps every child that has ended, up to the one that we stay for; as a subreaper we get those that the container's processes left behind.
     fn reap(&mut self) {
-        while let Some((pid, exit)) = sys::wait_any() {
+        while self.ended.is_none()
+            && let Some((pid, exit)) = sys::wait_any()
+        {
             if pid == self.running.pid {
                 self.ended = Some(exit);
             }

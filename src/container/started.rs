@@ -59,7 +59,7 @@ impl Started {
     }
 
     /// Removes what is left of a container that has ended.
-    pub fn clean_up<'a>(self, request: &Request<'_, '_>, arena: &Arena<'a>) -> Result<'a, ()> {
+    pub fn clean_up<'a>(&self, request: &Request<'_, '_>, arena: &Arena<'a>) -> Result<'a, ()> {
         self.directory.lock()?;
         if let Some(home) = self.cgroup {
             home.remove(arena)?;

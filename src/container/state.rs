@@ -1,6 +1,6 @@
 //! The state directory of one container: who may use it when, what is kept in it, and what that says.
 //!
-//! `creating.json` stands there before anything of the container exists, `ready.json` once its process is known, and becomes
+//! `creating.json` stands there before anything of the container exists, says more once its process is known, and becomes
 //! `state.json` when it is created: so whatever kills the runtime, `delete --force` finds what there is to clean up.
 //! `config.json` is the bundle's as it was then, for whoever has to go by it later. The FIFO exists as long as the container waits for `start`.
 
@@ -16,7 +16,6 @@ use crate::steps::cgroup;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs};
 
 const CREATING: &CStr = c"creating.json";
-const READY: &CStr = c"ready.json";
 const STATE: &CStr = c"state.json";
 const FIFO: &CStr = c"exec.fifo";
 const NOTIFY: &CStr = c"notify";
@@ -118,6 +117,10 @@ pub struct Directory {
     name: heapless::String<256>,
     /// What is taken off when the container is removed.
     pub shared_root: Option<SharedRoot>,
+    /// The record, as long as it is to be written again, and how long it is.
+    record: Option<(OwnedFd, usize)>,
+    /// Whether only the files of a container that runs or ran are there: nothing of its creation, and no FIFO.
+    pub is_started: bool,
 }
 
 fn name_of<'a>(id: &str) -> Result<'a, heapless::String<256>> {
@@ -165,7 +168,7 @@ impl Directory {
             made => made.doing("mkdir the state directory", id)?,
         }
         let fd = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty()).doing("open the state directory", id)?;
-        let directory = Directory { fd, parent, name, shared_root: None };
+        let directory = Directory { fd, parent, name, shared_root: None, record: None, is_started: false };
         directory.lock()?;
         Ok(directory)
     }
@@ -184,7 +187,7 @@ impl Directory {
         let name = name_of(id)?;
         let fd = fs::openat(parent, as_c_str(&name), OPEN, fs::Mode::empty()).map_err(missing)?;
         let parent = fs::fcntl_dupfd_cloexec(parent, 3).doing("dup", id)?;
-        Ok(Directory { fd, parent, name, shared_root: None })
+        Ok(Directory { fd, parent, name, shared_root: None, record: None, is_started: false })
     }
 
     /// Waits until nobody else changes this container. The lock goes with the descriptor.
@@ -208,11 +211,9 @@ impl Directory {
         let _ = fs::flock(&self.fd, fs::FlockOperation::Unlock); // it fails only on what is no descriptor
     }
 
-    /// Closes the directory in a child: a lock lasts as long as anybody has it open, and the child outlives us.
-    pub fn leave(&self) {
-        for fd in [&self.fd, &self.parent] {
-            sys::close_number(sys::AsRawFd::as_raw_fd(fd) as u32);
-        }
+    /// What a child must close: a lock lasts as long as anybody has the directory open, and the child outlives us.
+    pub fn descriptors(&self) -> [&OwnedFd; 3] {
+        [&self.fd, &self.parent, self.record.as_ref().map_or(&self.fd, |(file, _)| file)]
     }
 
     /// Makes the FIFO, opened both ways: so a read of it waits for `start`, whoever opens and closes it meanwhile.
@@ -253,32 +254,30 @@ impl Directory {
     }
 
     /// Writes the record before anything of the container exists.
-    pub fn write_creating<'a>(&self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
-        self.write(CREATING, record, arena)
+    pub fn write_creating<'a>(&mut self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+        let text = arena.format(format_args!("{}", Json(record)))?;
+        self.record = Some((self.write_file(CREATING, text.as_bytes())?, text.len()));
+        Ok(())
     }
 
-    /// Writes the record once the container's process is known.
-    pub fn write_ready<'a>(&self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
-        self.write(READY, record, arena)
+    /// Writes it again once the container's process is known, by one call over the former: so there is always a whole one.
+    pub fn write_process<'a>(&mut self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
+        let text = arena.format(format_args!("{}", Json(record)))?.as_bytes();
+        let Some((file, before)) = self.record.take() else { return Ok(()) };
+        // It has grown, unless the cgroup is one that could not be made.
+        let text = arena.slice(text.len().max(before), |at| text.get(at).copied().unwrap_or(b'\n'))?;
+        wrote(fs::pwrite(&file, &*text, 0), text, CREATING)
     }
 
     /// Keeps the text of config.json.
     pub fn keep_config<'a>(&self, text: &[u8]) -> Result<'a, ()> {
-        self.write_file(CONFIG, text)
+        self.write_file(CONFIG, text).map(|_| ())
     }
 
-    fn write<'a>(&self, name: &'static CStr, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
-        self.write_file(name, arena.format(format_args!("{}", Json(record)))?.as_bytes())
-    }
-
-    fn write_file<'a>(&self, name: &'static CStr, text: &[u8]) -> Result<'a, ()> {
+    fn write_file<'a>(&self, name: &'static CStr, text: &[u8]) -> Result<'a, OwnedFd> {
         let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-        let written = fs::openat(&self.fd, name, flags, fs::Mode::from_raw_mode(0o600)).and_then(|file| fs::write(&file, text));
-        match written {
-            Ok(len) if len == text.len() => Ok(()),
-            Ok(_) => Err(Error::errno_at("write", name, Errno::NOSPC)),
-            Err(errno) => Err(Error::errno_at("write", name, errno)),
-        }
+        let file = fs::openat(&self.fd, name, flags, fs::Mode::from_raw_mode(0o600)).doing_at("write", name)?;
+        wrote(fs::write(&file, text), text, name).map(|()| file)
     }
 
     /// The directory itself.
@@ -288,8 +287,7 @@ impl Directory {
 
     /// Makes the record of a ready container its state.
     pub fn publish<'a>(&self) -> Result<'a, ()> {
-        fs::renameat(&self.fd, READY, &self.fd, STATE).doing_at("write", STATE)?;
-        fs::unlinkat(&self.fd, CREATING, fs::AtFlags::empty()).doing_at("remove", CREATING)
+        fs::renameat(&self.fd, CREATING, &self.fd, STATE).doing_at("write", STATE)
     }
 
     /// What state.json says. Errors: `container does not exist` where it has not been written.
@@ -299,7 +297,7 @@ impl Directory {
 
     /// What is known of a container whose creation or deletion did not come to its end; never an error.
     pub fn read_remains<'a>(&self, arena: &Arena<'a>) -> Option<Record<'a>> {
-        [STATE, READY, CREATING].into_iter().find_map(|name| self.read_from(name, arena).ok().flatten())
+        [STATE, CREATING].into_iter().find_map(|name| self.read_from(name, arena).ok().flatten())
     }
 
     fn read_from<'a>(&self, name: &'static CStr, arena: &Arena<'a>) -> Result<'a, Option<Record<'a>>> {
@@ -313,17 +311,23 @@ impl Directory {
         if let Some(root) = &self.shared_root {
             root.take_off();
         }
-        for name in [FIFO, CREATING, READY, CONFIG, STATE] {
-            match fs::unlinkat(&self.fd, name, fs::AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+        let remove_all = |names: &[&CStr]| {
+            names.iter().try_for_each(|name| match fs::unlinkat(&self.fd, *name, fs::AtFlags::empty()) {
+                Err(Errno::NOENT) => Ok(()),
+                answer => answer,
+            })
+        };
         let remove = || fs::unlinkat(&self.parent, as_c_str(&self.name), fs::AtFlags::REMOVEDIR);
+        // What is read first goes last, so that whoever comes after us when we are killed finds a record as long as there is one.
+        if !self.is_started {
+            remove_all(&[FIFO, CREATING])?;
+        }
+        remove_all(&[CONFIG, STATE])?;
         match remove() {
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}
             answer => return answer,
         }
+        remove_all(&[FIFO, CREATING])?;
         let _ = fs::unlinkat(&self.fd, c"notify/notify.sock", fs::AtFlags::empty()); // what stays shows in the end
         let _ = fs::unlinkat(&self.fd, NOTIFY, fs::AtFlags::REMOVEDIR);
         remove()
@@ -340,6 +344,14 @@ impl Directory {
     /// Whether the container was made with a place for one.
     pub fn has_notify(&self) -> bool {
         fs::accessat(&self.fd, NOTIFY, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok()
+    }
+}
+
+fn wrote<'a>(written: core::result::Result<usize, Errno>, text: &[u8], name: &'static CStr) -> Result<'a, ()> {
+    match written {
+        Ok(len) if len == text.len() => Ok(()),
+        Ok(_) => Err(Error::errno_at("write", name, Errno::NOSPC)),
+        Err(errno) => Err(Error::errno_at("write", name, errno)),
     }
 }
 

@@ -317,7 +317,7 @@ impl Init<'_> {
             if kept.contains(&number) || self.lives.iter().any(is_live) {
                 let _ = sys::close_on_exec_number(number);
             } else if !is_ours {
-                sys::close_number(number);
+                sys::close_numbers(&[number]);
             }
         }
     }

@@ -170,7 +170,7 @@ pub fn execute(argv: &[CPointer<'_>], tty: Option<&CStr>, output: BorrowedFd<'_>
 }
 
 fn become_program(argv: &[CPointer<'_>], origin: &Origin) -> Errno {
-    sys::reset_signals();
+    sys::reset_signals(sys::Signals::ALL);
     sys::set_blocked(sys::Signals::default());
     let program = argv[0].get().unwrap_or_default().to_bytes();
     let mut path = PathBuffer::new();
@@ -243,7 +243,7 @@ pub fn look(id: &str, words: List<'_, &str>, output: BorrowedFd<'_>, origin: &Or
             argv.push(arena, arena.format(format_args!("{word}"))?)?;
         }
         let argv = crate::plan::boot::arguments(argv, arena)?;
-        sys::reset_signals();
+        sys::reset_signals(sys::Signals::ALL);
         sys::set_blocked(sys::Signals::default());
         let errno = sys::execve(c"/proc/self/exe", argv, origin.environment);
         Err(Error::errno("execute", "/proc/self/exe", errno))

@@ -40,11 +40,12 @@ pub fn fill(stage: &mut Stage<'_, '_>) -> Done {
 
 /// /dev/ptmx belongs to the container's own devpts.
 fn link_ptmx(dev: &OwnedFd) -> Done {
-    match fs::unlinkat(dev, c"ptmx", fs::AtFlags::empty()) {
-        Err(Errno::NOENT) | Ok(()) => {}
-        Err(errno) => return Err(errno.into()),
+    let link = || fs::symlinkat(c"pts/ptmx", dev, c"ptmx");
+    match link() {
+        Err(Errno::EXIST) => fs::unlinkat(dev, c"ptmx", fs::AtFlags::empty()).and_then(|()| link()),
+        linked => linked,
     }
-    fs::symlinkat(c"pts/ptmx", dev, c"ptmx").map_err(At::from)
+    .map_err(At::from)
 }
 
 fn make_node(stage: &Stage<'_, '_>, node: &Node<'_>, dev: &OwnedFd) -> Done {

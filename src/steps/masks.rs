@@ -6,60 +6,79 @@ use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_RDONLY};
 
 use super::{At, Done, Stage};
 use crate::error::Note;
-use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs};
+use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, Pile};
 
 const READONLY: Attributes = Attributes { set: MOUNT_ATTR_RDONLY as u64, clear: 0 };
 
 /// Makes each path read-only, with its other attributes kept. What does not exist is passed over.
 pub fn make_paths_readonly(stage: &mut Stage<'_, '_>) -> Done {
+    let mut used = Pile::default();
     for (index, path) in stage.plan.readonly_paths.iter().enumerate() {
         let readonly = match stage.open(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(errno) => Err(At::note(Note::OpenTarget)(errno)),
-            Ok(target) => make_readonly(stage, path, &target),
+            Ok(target) => make_readonly(stage, path, target, &mut used),
         };
         readonly.map_err(At::item(index))?;
     }
     Ok(())
 }
 
-fn make_readonly(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: &OwnedFd) -> Done {
+fn make_readonly(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: OwnedFd, used: &mut Pile) -> Done {
     let bound = sys::bind(stage.procfs, target.as_fd(), target.as_fd(), true).map_err(At::note(Note::Attach))?;
     let mount = match bound {
         Some(mount) => mount,
         None => stage.open(path).map_err(At::note(Note::OpenTarget))?,
     };
-    sys::remount(stage.procfs, mount.as_fd(), READONLY).map_err(At::note(Note::Attributes))
+    let done = sys::remount(stage.procfs, mount.as_fd(), READONLY).map_err(At::note(Note::Attributes));
+    used.add(target);
+    used.add(mount);
+    done
 }
 
 /// Hides each path: a file behind the null device, a directory behind one empty read-only tmpfs that all of them share. Only the path itself may be missing.
 pub fn hide_paths(stage: &mut Stage<'_, '_>) -> Done {
-    let mut null = None;
-    let mut empty = None;
+    let mut covers = Covers::default();
     for (index, path) in stage.plan.masked_paths.iter().enumerate() {
-        let hidden = match stage.open(path) {
+        let (opened, is_directory) = match sys::open_directory_in_root(stage.root()?, path) {
+            Err(Errno::NOTDIR) => (stage.open(path), false),
+            opened => (opened, true),
+        };
+        let hidden = match opened {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(errno) => Err(At::note(Note::OpenTarget)(errno)),
-            Ok(target) => hide(stage, path, &target, &mut null, &mut empty),
+            Ok(target) => hide(stage, path, target, is_directory, &mut covers),
         };
         hidden.map_err(At::item(index))?;
     }
+    [covers.null.take(), covers.empty.take()].into_iter().flatten().for_each(|cover| covers.used.add(cover));
     Ok(())
 }
 
-fn hide(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: &OwnedFd, null: &mut Option<OwnedFd>, empty: &mut Option<OwnedFd>) -> Done {
-    let is_directory = sys::file_type(target)? == fs::FileType::Directory;
-    if !is_directory && null.is_none() {
-        *null = Some(open_null(stage)?);
+/// What paths are hidden behind, once it is needed.
+#[derive(Default)]
+struct Covers {
+    null: Option<OwnedFd>,
+    empty: Option<OwnedFd>,
+    /// What is open of it and of no use any more.
+    used: Pile,
+}
+
+fn hide(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: OwnedFd, is_directory: bool, covers: &mut Covers) -> Done {
+    if !is_directory && covers.null.is_none() {
+        covers.null = Some(open_null(stage)?);
     }
-    if is_directory && empty.is_none() {
-        cover_with_tmpfs(target)?;
-        *empty = Some(stage.open(path).map_err(At::note(Note::OpenTarget))?);
-        return Ok(());
+    if is_directory && covers.empty.is_none() {
+        cover_with_tmpfs(&target)?;
+        covers.empty = Some(stage.open(path).map_err(At::note(Note::OpenTarget))?);
+    } else {
+        let cover = if is_directory { &covers.empty } else { &covers.null };
+        let cover = cover.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)?;
+        let bound = sys::bind(stage.procfs, cover, target.as_fd(), false).map_err(At::note(Note::Attach))?;
+        bound.into_iter().for_each(|mount| covers.used.add(mount));
     }
-    let cover = if is_directory { empty } else { null };
-    let cover = cover.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)?;
-    sys::bind(stage.procfs, cover, target.as_fd(), false).map(|_| ()).map_err(At::note(Note::Attach))
+    covers.used.add(target);
+    Ok(())
 }
 
 /// One block and one inode; some kernels want two (Ubuntu 5.4).
@@ -70,11 +89,9 @@ fn cover_with_tmpfs(target: &OwnedFd) -> Done {
 
 /// The container's null device, and nothing else (CVE-2025-31133): a container may have put a link or a file of its own there.
 fn open_null(stage: &Stage<'_, '_>) -> Result<OwnedFd, At> {
-    let dev = stage.open(c"/dev").map_err(At::note(Note::NotNull))?;
-    let flags = fs::OFlags::PATH | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-    let null = fs::openat(&dev, c"null", flags, fs::Mode::empty()).map_err(At::note(Note::NotNull))?;
     if sys::is_undefended("null") {
         return stage.open(c"/dev/null").map_err(At::note(Note::NotNull));
     }
+    let null = sys::open_last_in_root(stage.root()?, c"/dev/null").map_err(At::note(Note::NotNull))?;
     if sys::is_character_device(&null, (1, 3))? { Ok(null) } else { Err(At::note(Note::NotNull)(Errno::NODEV)) }
 }

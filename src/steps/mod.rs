@@ -49,6 +49,8 @@ pub struct Stage<'p, 'a> {
     pub blocked_signals: sys::Signals,
     /// The images of the root file system, mounted and not yet attached; none where it is a directory.
     pub image: Option<&'p image::Mounted>,
+    /// Signals that its caller had ignored.
+    pub ignored_signals: sys::Signals,
     /// The container's root directory (O_PATH), once there is one.
     pub root: Option<OwnedFd>,
     /// The mount that it is; `None` before Linux 5.8.
@@ -120,6 +122,7 @@ impl<'p, 'a> Stage<'p, 'a> {
             console_socket: None,
             blocked_signals,
             image: None,
+            ignored_signals: sys::Signals::ALL,
             root: None,
             root_mount: None,
             is_staged: false,

@@ -8,21 +8,46 @@ use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, MS_REMOUNT};
 use super::{At, Done, Stage, copy_up, sync};
 use crate::error::Note;
 use crate::plan::mounts::{Bind, FileSystem, Mount, Source};
-use crate::sys::{self, AsFd, Attributes, Errno, Missing, OwnedFd, fs};
+use crate::sys::{self, AsFd, Attributes, Errno, Missing, OwnedFd, Pile, fs};
 
 /// Mounts everything.
 ///
 /// Mustn't: follow the destination out of the root, nor mount onto a procfs what is not on the plan's short list.
 pub fn mount_all(stage: &mut Stage<'_, '_>) -> Done {
-    let mut known = Known([None, stage.root_mount]);
+    let mut known = Known { harmless: [None, stage.root_mount], last: None, used: Pile::default() };
     for (index, mount) in stage.plan.mounts.iter().enumerate() {
         mount_one(stage, index, mount, &mut known).map_err(At::item(index))?;
     }
     Ok(())
 }
 
-/// Mounts that are no procfs: the last that was looked at, and the root.
-struct Known([Option<u64>; 2]);
+/// What the mounts before have shown.
+struct Known<'m> {
+    /// Mounts that are no procfs: the last that was looked at, and the root.
+    harmless: [Option<u64>; 2],
+    /// The last one, if it is a tmpfs that is still empty but for targets that were made in it.
+    last: Option<Last<'m>>,
+    /// What is open of them and of no use any more.
+    used: Pile,
+}
+
+struct Last<'m> {
+    place: &'m CStr,
+    top: OwnedFd,
+    id: u64,
+}
+
+impl Last<'_> {
+    /// Makes a target that is to lie in it. `None` if it has another place, or is taken.
+    fn make(&self, destination: &CStr, missing: Missing) -> Option<Target> {
+        let name = destination.to_bytes_with_nul().strip_prefix(self.place.to_bytes())?.strip_prefix(b"/")?;
+        if name.contains(&b'/') || matches!(name, b"\0" | b".\0" | b"..\0") {
+            return None;
+        }
+        let fd = sys::make_in(self.top.as_fd(), CStr::from_bytes_with_nul(name).ok()?, missing).ok()?;
+        Some(Target { fd, mount_id: Some(self.id), is_new: true })
+    }
+}
 
 /// Where something is to be mounted.
 struct Target {
@@ -33,17 +58,10 @@ struct Target {
     is_new: bool,
 }
 
-/// What was mounted, and what is open because of it.
-struct Mounted {
-    /// The destination as it is now.
-    top: OwnedFd,
-    others: [Option<OwnedFd>; 2],
-}
-
-fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut Known) -> Done {
-    let mounted = match &mount.source {
+fn mount_one<'m>(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'m>, known: &mut Known<'m>) -> Done {
+    let (top, id) = match &mount.source {
         Source::FileSystem(new) => {
-            let target = open_directory(stage, mount, new.on_real_directory)?;
+            let target = open_directory(stage, mount, new.on_real_directory, known)?;
             check_target(mount, &target, known)?;
             match mount_file_system(new, &target) {
                 Err(at @ At { errno: Errno::PERM | Errno::BUSY, .. }) => {
@@ -54,37 +72,46 @@ fn mount_one(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, known: &mut
                             bound = bind(stage, index, mount, host, known);
                         }
                     }
-                    bound?
+                    (bound?, None)
                 }
                 answer => {
                     answer?;
-                    finish_file_system(stage, mount, new, target)?
+                    finish_file_system(stage, mount, new, target, known)?
                 }
             }
         }
-        Source::Bind(source) => bind(stage, index, mount, source, known)?,
+        Source::Bind(source) => (bind(stage, index, mount, source, known)?, None),
         Source::Remount { flags, data } => {
             let target = stage.open(mount.destination).map_err(At::note(Note::OpenTarget))?;
             let done = sys::mount_by_procfs(stage.procfs, None, target.as_fd(), flags | MS_REMOUNT, data);
             done.map_err(At::note(Note::Attributes))?;
-            Mounted { top: stage.open(mount.destination).map_err(At::note(Note::OpenTarget))?, others: [Some(target), None] }
+            known.used.add(target);
+            (stage.open(mount.destination).map_err(At::note(Note::OpenTarget))?, None)
         }
     };
     if !mount.recursive.is_empty() {
-        let done = sys::change_attributes(mounted.top.as_fd(), mount.recursive, 0, true);
+        let done = sys::change_attributes(top.as_fd(), mount.recursive, 0, true);
         done.map_err(At::note(Note::RecursiveAttributes))?;
     }
     for flags in &mount.propagation {
-        sys::set_propagation(stage.procfs, mounted.top.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
+        sys::set_propagation(stage.procfs, top.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
     }
-    let [a, b] = mounted.others;
-    sys::close_together([Some(mounted.top), a, b]);
+    match (&mount.source, id) {
+        (Source::FileSystem(new), Some(id)) if known.last.is_none() && !new.copies_up && new.kind == c"tmpfs" => {
+            known.last = Some(Last { place: mount.destination, top, id });
+        }
+        _ => known.used.add(top),
+    }
     Ok(())
 }
 
-fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: bool) -> Result<Target, At> {
+fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: bool, known: &mut Known<'_>) -> Result<Target, At> {
     if !on_real_directory || sys::is_undefended("real-directory") {
-        return open_target(stage, mount, None);
+        return open_target(stage, mount, None, known);
+    }
+    known.last = None;
+    if let (Some(_), Ok(fd)) = (stage.root_mount, sys::open_plain_directory(stage.root()?, mount.destination)) {
+        return Ok(Target { fd, mount_id: stage.root_mount, is_new: false });
     }
     let target = sys::open_without_links(stage.root()?, mount.destination, Missing::Directory).map_err(|errno| match errno {
         Errno::LOOP | Errno::NOTDIR => At::note(Note::NotOrdinaryDirectory)(Errno::NOTDIR),
@@ -100,34 +127,48 @@ fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: b
 /// Opens the destination; where nothing is it makes a file if `source` is one, a directory otherwise.
 ///
 /// What lies on the root's own mount is no procfs, and needs no second look; most of what lies elsewhere is below these three.
-fn open_target(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: Option<&OwnedFd>) -> Result<Target, At> {
-    let is_elsewhere = mount.is_below_default_mounts || stage.root_mount.is_none();
-    if let Some(fd) = if is_elsewhere { None } else { sys::open_in_mount(stage.root()?, mount.destination) } {
-        return Ok(Target { fd, mount_id: stage.root_mount, is_new: false });
-    }
-    match stage.open(mount.destination) {
-        Err(Errno::NOENT) => {}
-        opened => {
-            let fd = opened.map_err(At::note(Note::OpenTarget))?;
-            return Ok(Target { mount_id: sys::about(fd.as_fd())?.mount_id, fd, is_new: false });
+fn open_target(stage: &Stage<'_, '_>, mount: &Mount<'_>, source: Option<&OwnedFd>, known: &mut Known<'_>) -> Result<Target, At> {
+    let is_file = || source.is_some_and(|source| sys::file_type(source).is_ok_and(|kind| kind != fs::FileType::Directory));
+    let missing = || if is_file() { Missing::File } else { Missing::Directory };
+    // Made at once, since it is most likely missing. Whatever else is mounted may be mounted over it, by a path that does not show that.
+    if let Some(last) = known.last.take() {
+        if let Some(target) = last.make(mount.destination, missing()) {
+            known.last = Some(last);
+            return Ok(target);
         }
+        known.used.add(last.top);
     }
-    let is_file = source.is_some_and(|source| sys::file_type(source).is_ok_and(|kind| kind != fs::FileType::Directory));
-    let missing = if is_file { Missing::File } else { Missing::Directory };
-    let fd = sys::open_or_create_in_root(stage.root()?, mount.destination, missing).map_err(At::note(Note::OpenTarget))?;
-    Ok(Target { mount_id: sys::about(fd.as_fd())?.mount_id, fd, is_new: true })
+    let (root, path) = (stage.root()?, mount.destination);
+    let is_elsewhere = mount.is_below_default_mounts || stage.root_mount.is_none();
+    match if is_elsewhere { Err(Errno::XDEV) } else { sys::open_in_mount(root, path) } {
+        Ok(fd) => return Ok(Target { fd, mount_id: stage.root_mount, is_new: false }),
+        Err(Errno::NOENT) => {
+            if let Some(fd) = sys::create_in_mount(root, path, missing(), &mut known.used) {
+                return Ok(Target { fd, mount_id: stage.root_mount, is_new: true });
+            }
+        }
+        Err(_) => {}
+    }
+    let (opened, is_new) = match stage.open(path) {
+        Err(Errno::NOENT) => (sys::create_in_root(root, path, missing(), &mut known.used), true),
+        opened => (opened, false),
+    };
+    let fd = opened.map_err(At::note(Note::OpenTarget))?;
+    Ok(Target { mount_id: sys::about(fd.as_fd())?.mount_id, fd, is_new })
 }
 
 /// Refuses what would cover a part of /proc, by whatever path it came there.
-fn check_target(mount: &Mount<'_>, target: &Target, known: &mut Known) -> Done {
+fn check_target(mount: &Mount<'_>, target: &Target, known: &mut Known<'_>) -> Done {
     let id = target.mount_id;
-    if mount.may_cover_proc || sys::is_undefended("proc-target") || id.is_some() && known.0.contains(&id) {
+    let in_last = known.last.as_ref().is_some_and(|last| id == Some(last.id));
+    let is_harmless = in_last || id.is_some() && known.harmless.contains(&id);
+    if mount.may_cover_proc || sys::is_undefended("proc-target") || is_harmless {
         return Ok(());
     }
     if is_procfs(&target.fd)? {
         return Err(At::note(Note::InsideProc)(Errno::PERM));
     }
-    known.0[0] = id;
+    known.harmless[0] = id;
     Ok(())
 }
 
@@ -152,23 +193,30 @@ fn mount_file_system(new: &FileSystem<'_>, target: &Target) -> Done {
     }
 }
 
-fn finish_file_system(stage: &Stage<'_, '_>, mount: &Mount<'_>, new: &FileSystem<'_>, target: Target) -> Result<Mounted, At> {
-    let top = look_again(stage, mount, target.mount_id)?;
+fn finish_file_system(
+    stage: &Stage<'_, '_>,
+    mount: &Mount<'_>,
+    new: &FileSystem<'_>,
+    target: Target,
+    known: &mut Known<'_>,
+) -> Result<(OwnedFd, Option<u64>), At> {
+    let (top, id) = look_again(stage, mount, target.mount_id)?;
     if new.copies_up && !target.is_new {
         copy_up::copy(target.fd.as_fd(), top.as_fd()).map_err(At::note(Note::CopyUp))?;
     }
     if let Some(label) = new.label {
         sys::set_label(stage.procfs, top.as_fd(), label).map_err(At::note(Note::AttachLabelled))?;
     }
-    Ok(Mounted { top, others: [Some(target.fd), None] })
+    known.used.add(target.fd);
+    Ok((top, id))
 }
 
 /// The destination once more: the new mount must be what the container will find there, or somebody moved the directory meanwhile (CVE-2021-30465).
-fn look_again(stage: &Stage<'_, '_>, mount: &Mount<'_>, before: Option<u64>) -> Result<OwnedFd, At> {
+fn look_again(stage: &Stage<'_, '_>, mount: &Mount<'_>, before: Option<u64>) -> Result<(OwnedFd, Option<u64>), At> {
     let mounted = stage.open(mount.destination).map_err(At::note(Note::Moved))?;
     match (before, sys::about(mounted.as_fd())?.mount_id) {
         (Some(before), Some(now)) if before == now => Err(At::note(Note::Moved)(Errno::XDEV)),
-        _ => Ok(mounted),
+        (_, now) => Ok((mounted, now)),
     }
 }
 
@@ -210,7 +258,7 @@ fn clone_source(stage: &Stage<'_, '_>, index: usize, bind: &Bind<'_>) -> Result<
 }
 
 /// By the mount API, and by mount(2) what it lacks: before Linux 5.12 the attributes, before 5.2 all.
-fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>, known: &mut Known) -> Result<Mounted, At> {
+fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>, known: &mut Known<'_>) -> Result<OwnedFd, At> {
     let tree = clone_source(stage, index, bind)?;
     let is_detached = tree.is_some();
     let mut source = match tree {
@@ -220,7 +268,7 @@ fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>,
     if bind.only_procfs && !sys::is_undefended("proc-target") && !is_procfs(&source)? {
         return Err(At::note(Note::NotProcfs)(Errno::INVAL));
     }
-    let target = open_target(stage, mount, Some(&source))?;
+    let target = open_target(stage, mount, Some(&source), known)?;
     check_target(mount, &target, known)?;
     let mut is_set =
         is_detached && is_there(apply(bind, &|attributes| sys::change_attributes(source.as_fd(), attributes, 0, bind.covers_all)))?;
@@ -233,14 +281,23 @@ fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>,
         bound.map_err(At::note(Note::Attach))?;
         is_set = false;
     }
-    let top = look_again(stage, mount, target.mount_id)?;
+    // What is mounted on the root's own mount leads out of it; the tree that was made is what is there.
+    if is_set && target.mount_id.is_some() && target.mount_id == stage.root_mount {
+        if let Err(Errno::XDEV) = sys::open_in_mount(stage.root()?, mount.destination) {
+            known.used.add(target.fd);
+            return Ok(source);
+        }
+    }
+    let (top, _) = look_again(stage, mount, target.mount_id)?;
     if !is_set {
         apply(bind, &|attributes| match bind.covers_all {
             true => sys::change_attributes(top.as_fd(), attributes, 0, true),
             false => sys::remount(stage.procfs, top.as_fd(), attributes),
         })?;
     }
-    Ok(Mounted { top, others: [Some(target.fd), Some(source)] })
+    known.used.add(target.fd);
+    known.used.add(source);
+    Ok(top)
 }
 
 /// Whether the kernel has the call that was tried.

@@ -111,9 +111,8 @@ pub fn join_container(stage: &mut Stage<'_, '_>) -> Done {
         Err(Errno::INVAL) => join_each(directory, flags)?,
         joined => joined?,
     }
-    for fd in [pidfd, Some(directory)].into_iter().flatten() {
-        sys::close_number(sys::AsRawFd::as_raw_fd(&fd) as u32);
-    }
+    let number = |fd: BorrowedFd<'_>| sys::AsRawFd::as_raw_fd(&fd) as u32;
+    sys::close_numbers(&[number(directory), number(pidfd.unwrap_or(directory))]);
     if flags & CLONE_NEWUSER != 0 { become_root(stage) } else { Ok(()) }
 }
 

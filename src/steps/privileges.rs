@@ -21,7 +21,7 @@ pub fn set_limits(stage: &mut Stage<'_, '_>) -> Done {
     Ok(())
 }
 
-/// Takes from the bounding set what the process may never regain; keeps the capabilities over the change of the user.
+/// Takes from the bounding set what the process may never regain.
 pub fn drop_bounding_set(stage: &mut Stage<'_, '_>) -> Done {
     let kept = stage.plan.process.capabilities.bounding;
     for number in (0..u64::BITS).filter(|number| kept & 1 << number == 0) {
@@ -31,7 +31,7 @@ pub fn drop_bounding_set(stage: &mut Stage<'_, '_>) -> Done {
             Err(errno) => return Err(At::from(errno)).map_err(At::item(number as usize)),
         }
     }
-    task::set_keep_capabilities(true).map_err(At::from)
+    Ok(())
 }
 
 /// Gives the standard streams to the process's user, so that it can open them again by /dev/stdout.
@@ -62,11 +62,14 @@ pub fn set_groups(stage: &mut Stage<'_, '_>) -> Done {
     }
 }
 
-/// Takes the process's group and user id, all three of each.
+/// Takes the process's group and user id, all three of each. Capabilities are kept, which only root's would be otherwise.
 pub fn set_ids(stage: &mut Stage<'_, '_>) -> Done {
     let gid = fs::Gid::from_raw(stage.plan.process.gid);
     task::set_thread_res_gid(gid, gid, gid)?;
     let uid = fs::Uid::from_raw(stage.plan.process.uid);
+    if !uid.is_root() {
+        task::set_keep_capabilities(true)?;
+    }
     task::set_thread_res_uid(uid, uid, uid)?;
     Ok(())
 }
@@ -74,12 +77,17 @@ pub fn set_ids(stage: &mut Stage<'_, '_>) -> Done {
 /// Sets the effective, permitted and inheritable sets; what the filter of system calls still needs stays permitted.
 pub fn set_capabilities(stage: &mut Stage<'_, '_>) -> Done {
     let (sets, held) = (stage.plan.process.capabilities, stage.plan.process.held_for_seccomp);
-    task::set_keep_capabilities(false)?;
+    if stage.plan.process.uid != 0 {
+        task::set_keep_capabilities(false)?;
+    }
     sys::set_capabilities(sets.effective, sets.permitted | held, sets.inheritable).map_err(At::from)
 }
 
 /// Raises the ambient capabilities. One that is not both permitted and inheritable cannot be raised: runc warns of it and goes on.
 pub fn raise_ambient(stage: &mut Stage<'_, '_>) -> Done {
+    if stage.plan.process.capabilities.inheritable == 0 {
+        return Ok(()); // capset has taken away what is not inheritable (capabilities(7))
+    }
     match task::clear_ambient_capability_set() {
         Err(Errno::INVAL) => return Ok(()), // before Linux 4.3 there is no such set
         answer => answer?,

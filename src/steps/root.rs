@@ -89,9 +89,6 @@ pub fn enter(stage: &mut Stage<'_, '_>) -> Done {
         Entry::Move => move_root(stage)?,
         Entry::Chroot => task::chroot(c".")?,
     }
-    task::chdir(c"/")?;
-    let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
-    stage.root = Some(fs::open(c"/", flags, fs::Mode::empty())?);
     Ok(())
 }
 
@@ -118,11 +115,13 @@ fn pivot(stage: &Stage<'_, '_>) -> Done {
         Err(Errno::INVAL) => move_root(stage).map_err(|at| if at.errno == Errno::INVAL { At::note(Note::Pivot)(at.errno) } else { at }),
         answer => {
             answer.map_err(At::note(Note::Pivot))?;
-            if let Some(old) = old {
-                task::fchdir(&old)?;
+            if let Some(old) = &old {
+                task::fchdir(old)?;
                 sys::mount(c"", c".", c"", MS_SLAVE | MS_REC, c"").map_err(At::note(Note::Propagation))?;
             }
-            sys::unmount_detached(c".").map_err(At::from)
+            sys::unmount_detached(c".")?;
+            // Without the detour we are still in the new root.
+            old.map_or(Ok(()), |_| task::fchdir(stage.root()?)).map_err(At::from)
         }
     }
 }

@@ -32,6 +32,9 @@ pub(super) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 
 /// Makes the working directory if it is missing. Where root may not, the step that enters it says so.
 pub fn make_directory(stage: &mut Stage<'_, '_>) -> Done {
+    if stage.plan.process.cwd == c"/" {
+        return Ok(());
+    }
     match sys::open_or_create_in_root(stage.root()?, stage.plan.process.cwd, Missing::Directory) {
         Err(Errno::ACCESS | Errno::PERM) => Ok(()),
         made => made.map(|_| ()).map_err(At::from),
@@ -42,28 +45,28 @@ pub fn make_directory(stage: &mut Stage<'_, '_>) -> Done {
 ///
 /// Must: come after the mounts, which are made in the working directory of whoever makes them.
 pub fn enter_directory(stage: &mut Stage<'_, '_>) -> Done {
-    let opened = stage.open(stage.plan.process.cwd);
-    match opened.and_then(|directory| task::fchdir(&directory)) {
+    match enter(stage) {
         Err(Errno::ACCESS | Errno::PERM) => {
             stage.enters_directory_as_user = true;
             Ok(())
         }
-        Err(errno) => Err(errno.into()),
-        Ok(()) => verify_directory(),
+        entered => entered.map_err(At::from),
+    }
+}
+
+fn enter(stage: &Stage<'_, '_>) -> Result<(), Errno> {
+    match stage.plan.process.cwd {
+        root if root == c"/" => task::fchdir(stage.root()?),
+        path => task::fchdir(&stage.open(path)?),
     }
 }
 
 /// The same as the process's own user where root could not, and the last word on where we are.
 pub fn enter_directory_as_user(stage: &mut Stage<'_, '_>) -> Done {
     if stage.enters_directory_as_user {
-        let directory = stage.open(stage.plan.process.cwd)?;
-        task::fchdir(&directory)?;
+        enter(stage)?;
     }
-    verify_directory()
-}
-
-/// A directory that was reached through a leaked descriptor has no path in the container (CVE-2024-21626).
-fn verify_directory() -> Done {
+    // A directory that was reached through a leaked descriptor has no path in the container (CVE-2024-21626).
     if sys::is_undefended("working-directory") {
         return Ok(());
     }
@@ -101,10 +104,10 @@ fn is_executable(path: &CStr) -> Result<(), Errno> {
     fs::accessat(fs::CWD, path, fs::Access::EXEC_OK, fs::AtFlags::empty())
 }
 
-/// Lets every signal do what it does by default, whatever the caller had ignored. They stay blocked; that of the parent's death, which
+/// Lets every signal do what it does by default that the caller had ignored; execve does it for those with a handler. They stay blocked; that of the parent's death, which
 /// cannot be, is not asked for any more: from the report on the container outlives the runtime, and before it the report fails.
-pub fn reset_signals(_stage: &mut Stage<'_, '_>) -> Done {
-    sys::reset_signals();
+pub fn reset_signals(stage: &mut Stage<'_, '_>) -> Done {
+    sys::reset_signals(stage.ignored_signals);
     task::set_parent_process_death_signal(None).map_err(At::from)
 }
 

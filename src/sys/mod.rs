@@ -34,7 +34,7 @@ pub use events::{Events, Place, copy_to_number, pipe, set_nonblocking};
 pub use file::{file_system, file_type, fsync, is_character_device, magic, reserve};
 pub use handler::{ALL_BUT_FAULTS, start_over, survive_faults};
 pub use image::{DeviceMapper, free_loop, map_device, measure_verity, new_mount, set_loop};
-pub use libc::{abort, strerror};
+pub use libc::{abort, first_ids, strerror};
 #[cfg(feature = "libseccomp")]
 pub use libseccomp::{Compared, SeccompRules, seccomp_library, seccomp_number};
 pub use listen::{accept_root, connect_for_messages, connect_for_requests, listen_for_messages, listen_for_requests};
@@ -49,13 +49,13 @@ pub use mount::{
 pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};
 pub use process::{
-    Clone, Exit, Limit, clone, close_from_but, close_number, close_on_exec_from, close_on_exec_number, close_together, descriptors_from,
-    execve, execveat, exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal,
+    Clone, Exit, Limit, Pile, clone, close_from_but, close_numbers, close_on_exec_from, close_on_exec_number, descriptors_from, execve,
+    execveat, exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal,
     set_capabilities, set_groups, set_key_permissions, set_limit, set_namespace, take_descriptor, try_wait_pid, unshare, wait_any,
     wait_pid, wait_pidfd,
 };
 pub use process::{kill_all, raise_descriptor_limit};
-pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub use rustix::fs::sync;
 pub use rustix::io::Errno;
 pub use scheduling::{Scheduler, set_affinity, set_io_priority, set_memory_policy, set_personality, set_scheduler};
@@ -64,7 +64,10 @@ pub use shared::{await_change, map_shared, read_words, wake};
 pub use signal::{Signals, block_all, discard_sigpipe, set_blocked, signal_fd, take};
 pub use socket::{connect, pair, receive, send};
 pub use undefended::is_undefended;
-pub use walk::{Missing, open_in_mount, open_in_root, open_or_create_in_root, open_regular_in_root, open_without_links};
+pub use walk::{
+    Missing, create_in_mount, create_in_root, make_in, open_directory_in_root, open_in_mount, open_in_root, open_last_in_root,
+    open_or_create_in_root, open_plain_directory, open_regular_in_root, open_without_links,
+};
 
 /// What rustix already says well enough, gathered so that nobody above has to name it.
 pub mod fs {
@@ -74,7 +77,7 @@ pub mod fs {
         fstatfs, ftruncate, major, makedev, memfd_create, minor, mkdirat, mkfifoat, mknodat, open, openat, readlinkat_raw, renameat,
         sendfile, statat, statfs, symlinkat, unlinkat, utimensat,
     };
-    pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, pread, read, write};
+    pub use rustix::io::{FdFlags, dup, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, pread, pwrite, read, write};
     pub use rustix::pipe::{PipeFlags, pipe_with};
 }
 

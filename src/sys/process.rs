@@ -6,7 +6,7 @@ use linux_raw_sys::general as c;
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
-use super::{AsFd, AsRawFd, BorrowedFd, CPointer, Errno, FromRawFd, OwnedFd, raw};
+use super::{AsFd, AsRawFd, BorrowedFd, CPointer, Errno, FromRawFd, IntoRawFd, OwnedFd, Signals, raw};
 
 /// What [`clone`] and [`fork`] return, once in each process.
 pub enum Clone {
@@ -267,18 +267,49 @@ pub fn close_from_but(procfs: BorrowedFd<'_>, first: u32, kept: &[BorrowedFd<'_>
     Ok(())
 }
 
-/// Closes descriptors by one call, if they stand beside each other.
-pub fn close_together(fds: [Option<OwnedFd>; 3]) {
-    let numbers = || fds.iter().flatten().map(|fd| fd.as_raw_fd() as u32);
-    let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
-    let is_row = last - first + 1 == numbers().count() as u32;
-    if is_row && close_range(first, last, 0).is_ok() {
-        core::mem::forget(fds);
+/// Descriptors that nobody needs any more, to be closed together: those whose numbers stand beside each other by one call.
+#[derive(Default)]
+pub struct Pile(heapless::Vec<u32, 16>);
+
+impl Pile {
+    /// Takes one over; a pile that is full is closed first.
+    pub fn add(&mut self, fd: OwnedFd) {
+        if self.0.is_full() {
+            self.close();
+        }
+        let _ = self.0.push(fd.into_raw_fd() as u32); // there is room
+    }
+
+    fn close(&mut self) {
+        close_numbers(&self.0);
+        self.0.clear();
     }
 }
 
-/// Closes one descriptor by number, whoever owns it; for processes that exec or exit next.
-pub fn close_number(fd: u32) {
+impl Drop for Pile {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Closes descriptors by number, whoever owns them; nobody may use them afterwards.
+pub fn close_numbers(numbers: &[u32]) {
+    let next = |from| numbers.iter().copied().filter(|number| *number >= from).min();
+    let mut row = next(0);
+    while let Some(first) = row {
+        let mut last = first;
+        while numbers.contains(&(last + 1)) {
+            last += 1;
+        }
+        if first == last || close_range(first, last, 0).is_err() {
+            (first..=last).for_each(close_number); // one, or before Linux 5.9
+        }
+        row = next(last + 1);
+    }
+}
+
+/// Closes one descriptor by number, whoever owns it.
+fn close_number(fd: u32) {
     // SAFETY: no pointer is passed; the caller uses no owner of it afterwards.
     let _ = unsafe { raw::call(c::__NR_close, [fd as usize, 0, 0, 0, 0, 0]) }; // EBADF: it was not open
 }
@@ -327,9 +358,9 @@ pub fn is_open(fd: u32) -> bool {
     unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_GETFD as usize, 0, 0, 0, 0]) }.is_ok()
 }
 
-/// rt_sigaction(2): lets every signal do what it does by default, also those that the caller had ignored.
-pub fn reset_signals() {
-    (1..=64).for_each(reset_signal);
+/// rt_sigaction(2): lets these signals do what they do by default, also those that the caller had ignored.
+pub fn reset_signals(signals: Signals) {
+    (1..=64).filter(|signal| signals.0 >> (signal - 1) & 1 != 0).for_each(reset_signal);
 }
 
 /// The same for one signal. SIGKILL and SIGSTOP, which have no other action, are passed over.

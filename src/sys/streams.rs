@@ -1,5 +1,6 @@
 //! The three standard streams, which are there because [`ensure_streams`] saw to it.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 
 use super::{AsRawFd, BorrowedFd, Errno};
@@ -8,6 +9,12 @@ use super::{AsRawFd, BorrowedFd, Errno};
 ///
 /// Must: come before anything else is opened. Errors: /dev/null cannot be opened.
 pub fn ensure_streams() -> Result<(), Errno> {
+    // poll(2) says of each whether it is open, without waiting for anything.
+    let mut polled = [0, 1, 2].map(|number| PollFd::from_borrowed_fd(stream(number), PollFlags::empty()));
+    let are_open = poll(&mut polled, Some(&Timespec::default())).is_ok();
+    if are_open && !polled.iter().any(|stream| stream.revents().contains(PollFlags::NVAL)) {
+        return Ok(());
+    }
     loop {
         let null = open(c"/dev/null", OFlags::RDWR, Mode::empty())?;
         if null.as_raw_fd() > 2 {
@@ -33,6 +40,6 @@ pub fn stderr() -> BorrowedFd<'static> {
 }
 
 fn stream(number: i32) -> BorrowedFd<'static> {
-    // SAFETY: `ensure_streams` has seen to it that 0 to 2 are open, and nobody closes them.
+    // SAFETY: `ensure_streams`, which only asks about them, has seen to it that 0 to 2 are open, and nobody closes them.
     unsafe { BorrowedFd::borrow_raw(number) }
 }

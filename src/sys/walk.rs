@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw};
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Pile};
 
 /// What to make where nothing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,44 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno>
     open_or_create_in_root(root, path, Missing::Refuse)
 }
 
-/// The same, if everything on the way lies on the root's own mount. `None` otherwise, and where the kernel cannot tell.
-pub fn open_in_mount(root: BorrowedFd<'_>, path: &CStr) -> Option<OwnedFd> {
-    resolve(root, path, ResolveFlags::NO_XDEV).ok()
+/// The same, if everything on the way lies on the root's own mount. Errors: EXDEV otherwise, ENOSYS before Linux 5.6; ENOENT as without it.
+pub fn open_in_mount(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    resolve(root, path, ResolveFlags::NO_XDEV)
+}
+
+/// A directory of the root's own mount to which no symbolic link leads. Errors: whatever keeps it from being that, and ENOSYS.
+pub fn open_plain_directory(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    resolve_as(root, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, resolve)
+}
+
+/// The same as [`open_in_root`] of a directory. Errors: ENOTDIR for anything else.
+pub fn open_directory_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    match resolve_as(root, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, ResolveFlags::empty()) {
+        Err(Errno::NOSYS) => {
+            let opened = open_in_root(root, path)?;
+            let is_directory = FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::Directory;
+            if is_directory { Ok(opened) } else { Err(Errno::NOTDIR) }
+        }
+        answer => answer,
+    }
+}
+
+/// The same as [`open_in_root`], but of a symbolic link at the end it opens the link.
+pub fn open_last_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match resolve_as(root, path, flags, ResolveFlags::empty()) {
+        Err(Errno::NOSYS) => {
+            let whole = path.to_bytes();
+            let slash = whole.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            let mut above = Path::new();
+            above.append(&whole[..slash])?;
+            above.append(b"\0")?;
+            let above = open_in_root(root, CStr::from_bytes_with_nul(above.as_bytes()).map_err(|_| Errno::INVAL)?)?;
+            openat(&above, Name::new(&whole[slash + 1..]).as_c_str()?, flags, Mode::empty())
+        }
+        answer => answer,
+    }
 }
 
 /// The same, but no component may be a symbolic link. Errors: ELOOP then.
@@ -50,16 +85,26 @@ pub fn open_without_links(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -
 pub fn open_or_create_in_root(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Result<OwnedFd, Errno> {
     match resolve(root, path, ResolveFlags::empty()) {
         Err(Errno::NOSYS) => Walk::new(root, path)?.run(missing, MAX_LINKS),
-        Err(Errno::NOENT) if missing != Missing::Refuse => match make_last(root, path, missing) {
-            Some(made) => Ok(made),
-            None => Walk::new(root, path)?.run(missing, MAX_LINKS),
-        },
+        Err(Errno::NOENT) if missing != Missing::Refuse => create_in_root(root, path, missing, &mut Pile::default()),
         answer => answer,
     }
 }
 
+/// The same of something that was not there a moment ago. What was opened on the way is put on the pile.
+pub fn create_in_root(root: BorrowedFd<'_>, path: &CStr, missing: Missing, used: &mut Pile) -> Result<OwnedFd, Errno> {
+    match make_last(root, path, missing, ResolveFlags::empty(), used) {
+        Some(made) => Ok(made),
+        None => Walk::new(root, path)?.run(missing, MAX_LINKS),
+    }
+}
+
+/// The same, if only the last component is missing and it is to lie on the root's own mount. `None` otherwise.
+pub fn create_in_mount(root: BorrowedFd<'_>, path: &CStr, missing: Missing, used: &mut Pile) -> Option<OwnedFd> {
+    make_last(root, path, missing, ResolveFlags::NO_XDEV, used)
+}
+
 /// Makes the last component of `path`, if nothing else is missing and it is not taken: the usual case in few calls.
-fn make_last(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Option<OwnedFd> {
+fn make_last(root: BorrowedFd<'_>, path: &CStr, missing: Missing, how: ResolveFlags, used: &mut Pile) -> Option<OwnedFd> {
     let whole = path.to_bytes();
     let slash = whole.iter().rposition(|byte| *byte == b'/')?;
     let (above, name) = (&whole[..slash], Name::new(&whole[slash + 1..]));
@@ -69,19 +114,26 @@ fn make_last(root: BorrowedFd<'_>, path: &CStr, missing: Missing) -> Option<Owne
     let mut parent = Path::new();
     parent.append(above).ok()?;
     parent.append(b"\0").ok()?;
-    let parent = resolve(root, CStr::from_bytes_with_nul(parent.as_bytes()).ok()?, ResolveFlags::empty()).ok()?;
-    make(&parent, &name, missing).ok()?;
-    resolve(root, path, ResolveFlags::empty()).ok()
+    let parent = resolve(root, CStr::from_bytes_with_nul(parent.as_bytes()).ok()?, how).ok()?;
+    let made = make_in(parent.as_fd(), name.as_c_str().ok()?, missing);
+    used.add(parent);
+    made.ok()
+}
+
+/// Makes one component in a directory, and opens it (O_PATH). Errors: EEXIST.
+pub fn make_in(parent: BorrowedFd<'_>, name: &CStr, missing: Missing) -> Result<OwnedFd, Errno> {
+    make(parent, name, missing)?;
+    openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// A directory 0755 or an empty file 0644. Errors: EEXIST, ENOENT for [`Missing::Refuse`].
-fn make(parent: &OwnedFd, name: &Name, missing: Missing) -> Result<(), Errno> {
+fn make(parent: BorrowedFd<'_>, name: &CStr, missing: Missing) -> Result<(), Errno> {
     match missing {
         Missing::Refuse => Err(Errno::NOENT),
-        Missing::Directory => mkdirat(parent, name.as_c_str()?, Mode::from_raw_mode(0o755)),
+        Missing::Directory => mkdirat(parent, name, Mode::from_raw_mode(0o755)),
         Missing::File => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-            openat(parent, name.as_c_str()?, flags, Mode::from_raw_mode(0o644)).map(|_| ())
+            openat(parent, name, flags, Mode::from_raw_mode(0o644)).map(|_| ())
         }
     }
 }
@@ -221,7 +273,7 @@ impl<'r> Walk<'r> {
             Err(Errno::NOENT) => {}
             answer => return answer,
         }
-        match make(&self.here, name, missing) {
+        match make(self.here.as_fd(), name.as_c_str()?, missing) {
             Ok(()) | Err(Errno::EXIST) => open(),
             Err(errno) => Err(errno),
         }
