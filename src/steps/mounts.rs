@@ -201,6 +201,9 @@ fn finish_file_system(
     known: &mut Known<'_>,
 ) -> Result<(OwnedFd, Option<u64>), At> {
     let (top, id) = look_again(stage, mount, target.mount_id)?;
+    if new.kind != c"proc" && id.is_some() {
+        known.harmless[0] = id;
+    }
     if new.copies_up && !target.is_new {
         copy_up::copy(target.fd.as_fd(), top.as_fd()).map_err(At::note(Note::CopyUp))?;
     }
