@@ -12,7 +12,7 @@ use super::errands::Errand;
 use super::foreground;
 use super::group::{Group, Home};
 use super::hooks::{self, Inherited, Moment};
-use super::notify::Proxy;
+use super::notify::{self, Proxy};
 use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
@@ -20,11 +20,10 @@ use super::trace::{self, Tracer};
 use super::{facts, image, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result, Step};
 use crate::log::Log;
-use crate::mem::{Arena, List};
+use crate::mem::Arena;
 use crate::plan::cgroup::Manager;
 use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
-use crate::spec;
 use crate::steps::{Stage, cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
@@ -124,7 +123,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let directory = Directory::create(request.root, request.options.id, arena)?;
     let made = (None, None, None, None, None);
     let (group, child, gone_devices, notify, tracer) = made;
-    let began = state::timestamp(facts::now(), &bundle.arena).map_err(|error| keep(error.into()))?;
+    let began = state::timestamp(facts::now(), &bundle.arena).map_err(keep)?;
     let uid = sys::first_ids().0;
     let mut work =
         Work { began, uid, procfs, bundle, plan, directory, console_socket, pidfd_socket, group, child, gone_devices, notify, tracer };
@@ -149,7 +148,7 @@ fn make_plan<'a>(
     procfs: BorrowedFd<'_>,
     arena: &Arena<'a>,
 ) -> Result<'a, (&'static mut Plan<'static>, Bundle)> {
-    let told = request.notify.map_or(Ok(()), |notify| add_notify_socket(&mut bundle, &notify));
+    let told = request.notify.map_or(Ok(()), |notify| notify::add_socket(&mut bundle, &notify));
     let memory = &bundle.arena;
     let made = told.and_then(|()| {
         first_problem(memory, request.log, &|report| plan::check::check(bundle.config, memory, report))?;
@@ -193,26 +192,6 @@ fn make_plan<'a>(
         Ok(plan) => Ok((plan, bundle)),
         Err(error) => Err(keep(&error, arena)),
     }
-}
-
-/// As runc has it: the directory, so that the socket may be made anew, is bound to a place of its own.
-fn add_notify_socket(bundle: &mut Bundle, notify: &Notify<'_>) -> Result<'static, ()> {
-    let memory = &bundle.arena;
-    let mut config = *bundle.config;
-    let Some(process) = &mut config.process else { return Ok(()) };
-    process.env.push(memory, "NOTIFY_SOCKET=/run/notify/notify.sock")?;
-    if notify.watchdog_ms > 0 {
-        process.env.push(memory, memory.format(format_args!("WATCHDOG_USEC={}", u64::from(notify.watchdog_ms) * 1000))?)?;
-    }
-    let mut options = List::default();
-    for option in ["bind", "nosuid", "nodev", "noexec", "ro"] {
-        options.push(memory, option)?;
-    }
-    let source = memory.format(format_args!("{}", notify.directory.to_str().unwrap_or_default()))?;
-    let mount = spec::Mount { destination: "/run/notify", source, kind: "bind", options, ..spec::Mount::default() };
-    config.mounts.push(memory, mount)?;
-    bundle.config = memory.put(config)?;
-    Ok(())
 }
 
 /// A check, which is given whom to tell.

@@ -6,9 +6,13 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
+use super::bundle::Bundle;
+use super::create::Notify;
 use super::facts;
 use super::state::Directory;
 use crate::error::{Doing, Result};
+use crate::mem::List;
+use crate::spec;
 use crate::steps::cgroup;
 use crate::sys::{self, AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
@@ -140,4 +144,24 @@ fn on_the_host(pid: &[u8], cgroup: &CStr) -> Option<u32> {
         }
     }); // a process that ends meanwhile is not meant
     found
+}
+
+/// As runc has it: the directory, so that the socket may be made anew, is bound to a place of its own.
+pub(super) fn add_socket(bundle: &mut Bundle, notify: &Notify<'_>) -> Result<'static, ()> {
+    let memory = &bundle.arena;
+    let mut config = *bundle.config;
+    let Some(process) = &mut config.process else { return Ok(()) };
+    process.env.push(memory, "NOTIFY_SOCKET=/run/notify/notify.sock")?;
+    if notify.watchdog_ms > 0 {
+        process.env.push(memory, memory.format(format_args!("WATCHDOG_USEC={}", u64::from(notify.watchdog_ms) * 1000))?)?;
+    }
+    let mut options = List::default();
+    for option in ["bind", "nosuid", "nodev", "noexec", "ro"] {
+        options.push(memory, option)?;
+    }
+    let source = memory.format(format_args!("{}", notify.directory.to_str().unwrap_or_default()))?;
+    let mount = spec::Mount { destination: "/run/notify", source, kind: "bind", options, ..spec::Mount::default() };
+    config.mounts.push(memory, mount)?;
+    bundle.config = memory.put(config)?;
+    Ok(())
 }

@@ -285,11 +285,10 @@ fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>,
         is_set = false;
     }
     // What is mounted on the root's own mount leads out of it; the tree that was made is what is there.
-    if is_set && target.mount_id.is_some() && target.mount_id == stage.root_mount {
-        if let Err(Errno::XDEV) = sys::open_in_mount(stage.root()?, mount.destination) {
-            known.used.add(target.fd);
-            return Ok(source);
-        }
+    let is_on_root = target.mount_id.is_some() && target.mount_id == stage.root_mount;
+    if is_set && is_on_root && sys::open_in_mount(stage.root()?, mount.destination).err() == Some(Errno::XDEV) {
+        known.used.add(target.fd);
+        return Ok(source);
     }
     let (top, _) = look_again(stage, mount, target.mount_id)?;
     if !is_set {
