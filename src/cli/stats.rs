@@ -1,6 +1,8 @@
 //! What `events` and `stats` print: one JSON object a line, with runc's keys, straight from the texts of the cgroup's files.
 //! It must not wait or decide when to print.
 
+mod v1;
+
 use core::fmt::{self, Write};
 
 use crate::container::events::Counters;
@@ -11,8 +13,12 @@ type Row = (&'static str, &'static str, u64, bool);
 
 const CPU_USAGE: &[Row] =
     &[("total", "usage_usec", 1000, true), ("kernel", "system_usec", 1000, false), ("user", "user_usec", 1000, false)];
-const THROTTLING: &[Row] =
-    &[("periods", "nr_periods", 1, true), ("throttledPeriods", "nr_throttled", 1, true), ("throttledTime", "throttled_usec", 1000, true)];
+const THROTTLING: &[Row] = &[
+    ("periods", "nr_periods", 1, true),
+    ("throttledPeriods", "nr_throttled", 1, true),
+    ("throttledTime", "throttled_usec", 1000, true),
+    ("throttledTime", "throttled_time", 1, true),
+];
 /// Of cgroup v1 alone; runc prints them all the same.
 const CPUSET: &str = "{\"cpu_exclusive\":0,\"mem_hardwall\":0,\"mem_exclusive\":0,\"memory_migrate\":0,\"memory_spread_page\":0,\
     \"memory_spread_slab\":0,\"memory_pressure\":0,\"sched_load_balance\":0,\"sched_relax_domain_level\":0}";
@@ -71,27 +77,34 @@ pub fn oom(id: &str, out: &mut dyn Write) -> fmt::Result {
 }
 
 /// All that is counted of a container.
-pub fn stats(id: &str, counters: &Counters, out: &mut dyn Write) -> fmt::Result {
+pub fn stats(id: &str, counters: &Counters<'_>, out: &mut dyn Write) -> fmt::Result {
     write!(out, "{{\"type\":\"stats\",\"id\":{},\"data\":", JsonString(id))?;
     let files = &mut Files { counters, buffer: [0; FILE_BYTES] };
     object(out, &mut |data| {
         object(data.key("cpu")?, &mut |cpu| {
-            let text = files.read(c"cpu.stat");
-            object(cpu.key("usage")?, &mut |usage| usage.rows(CPU_USAGE, text))?;
-            object(cpu.key("throttling")?, &mut |throttling| throttling.rows(THROTTLING, text))?;
+            if files.has_v1(c"cpuacct.usage") {
+                object(cpu.key("usage")?, &mut |usage| v1::cpu_usage(files, usage))?;
+            } else {
+                object(cpu.key("usage")?, &mut |usage| usage.rows(CPU_USAGE, files.read(c"cpu.stat")))?;
+            }
+            object(cpu.key("throttling")?, &mut |throttling| throttling.rows(THROTTLING, files.read(c"cpu.stat")))?;
             pressure(files.read(c"cpu.pressure"), cpu)
         })?;
         data.key("cpuset")?.write_str(CPUSET)?;
-        object(data.key("memory")?, &mut |memory| self::memory(files, memory))?;
+        object(data.key("memory")?, &mut |memory| match files.has_v1(c"memory.usage_in_bytes") {
+            true => v1::memory(files, memory),
+            false => self::memory(files, memory),
+        })?;
         object(data.key("pids")?, &mut |pids| {
             pids.number("current", number(files.read(c"pids.current")), true)?;
             let limit = number(files.read(c"pids.max"));
             pids.number("limit", if limit == u64::MAX { 0 } else { limit }, true)
         })?;
         object(data.key("blkio")?, &mut |blkio| {
-            let text = files.read(c"io.stat");
-            devices("ioServiceBytesRecursive", &IO[..3], text, blkio)?;
-            devices("ioServicedRecursive", &IO[3..], text, blkio)?;
+            let v1_files = [c"blkio.throttle.io_service_bytes_recursive", c"blkio.throttle.io_serviced_recursive"];
+            let [bytes, operations] = if files.has_v1(v1_files[0]) { v1_files } else { [c"io.stat"; 2] };
+            devices("ioServiceBytesRecursive", &IO[..3], files.read(bytes), blkio)?;
+            devices("ioServicedRecursive", &IO[3..], files.read(operations), blkio)?;
             pressure(files.read(c"io.pressure"), blkio)
         })?;
         object(data.key("hugetlb")?, &mut |hugetlb| huge_pages(files, hugetlb))?;
@@ -103,13 +116,17 @@ pub fn stats(id: &str, counters: &Counters, out: &mut dyn Write) -> fmt::Result 
 
 /// The cgroup's files, one at a time.
 struct Files<'c> {
-    counters: &'c Counters,
+    counters: &'c Counters<'c>,
     buffer: [u8; FILE_BYTES],
 }
 
 impl Files<'_> {
     fn read(&mut self, name: &core::ffi::CStr) -> &str {
         self.counters.file(name, &mut self.buffer)
+    }
+
+    fn has_v1(&mut self, name: &core::ffi::CStr) -> bool {
+        v1::IS_BUILT && !self.read(name).is_empty()
     }
 }
 
@@ -131,23 +148,34 @@ fn memory(files: &mut Files<'_>, memory: &mut Members<'_>) -> fmt::Result {
     for key in ["kernel", "kernelTCP"] {
         memory.key(key)?.write_str("{\"limit\":0,\"failcnt\":0}")?;
     }
-    let text = files.read(c"memory.stat");
-    if !text.is_empty() {
-        object(memory.key("raw")?, &mut |raw| {
-            text.lines().filter_map(|line| line.split_once(' ')).try_for_each(|(key, value)| raw.number(key, number(value), false))
-        })?;
-    }
+    raw(files.read(c"memory.stat"), memory)?;
     pressure(files.read(c"memory.pressure"), memory)
 }
 
-/// A list of what io.stat says of each device for some operations.
+/// All of memory.stat.
+fn raw(text: &str, memory: &mut Members<'_>) -> fmt::Result {
+    if text.is_empty() {
+        return Ok(());
+    }
+    object(memory.key("raw")?, &mut |raw| {
+        text.lines().filter_map(|line| line.split_once(' ')).try_for_each(|(key, value)| raw.number(key, number(value), false))
+    })
+}
+
+/// A list of what io.stat says of each device for some operations; or of what `8:0 Read 512` does in cgroup v1.
 fn devices(key: &str, operations: &[(&str, &str)], text: &str, blkio: &mut Members<'_>) -> fmt::Result {
     let mut before = None;
     for line in text.lines() {
         let mut words = line.split(' ');
         let Some((major, minor)) = words.next().and_then(|device| device.split_once(':')) else { continue };
-        for (name, count) in words.filter_map(|word| word.split_once('=')) {
-            let Some((_, operation)) = operations.iter().find(|(known, _)| *known == name) else { continue };
+        while let Some(word) = words.next() {
+            let known = |name: &str| operations.iter().find(|(known, _)| *known == name).map(|(_, operation)| *operation);
+            let pair = match word.split_once('=') {
+                Some((name, count)) => known(name).map(|operation| (operation, count)),
+                None if v1::IS_BUILT => words.next().map(|count| (word, count)),
+                None => None,
+            };
+            let Some((operation, count)) = pair else { continue };
             match before {
                 None => blkio.key(key)?.write_char('[')?,
                 Some(()) => blkio.out.write_char(',')?,
@@ -168,16 +196,23 @@ fn devices(key: &str, operations: &[(&str, &str)], text: &str, blkio: &mut Membe
 fn huge_pages(files: &mut Files<'_>, hugetlb: &mut Members<'_>) -> fmt::Result {
     let mut sizes = crate::mem::Text::<128>::default();
     files.counters.each_file(&mut |name| {
-        if let Some(size) = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(".events")) {
+        let end = if v1::IS_BUILT && name.ends_with(".failcnt") { ".failcnt" } else { ".events" };
+        if let Some(size) = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(end)).filter(|size| !size.contains('.')) {
             let _ = write!(sizes, "{size} "); // it truncates; no architecture has so many sizes
         }
     });
     for size in sizes.as_str().split_ascii_whitespace() {
         let mut name = crate::mem::PathBuffer::new();
         name.set(&[b"hugetlb.", size.as_bytes(), b".current"]);
-        let usage = number(files.read(name.as_c_str()));
+        let mut usage = number(files.read(name.as_c_str()));
         name.set(&[b"hugetlb.", size.as_bytes(), b".events"]);
-        let failures = value(files.read(name.as_c_str()), "max").unwrap_or(0);
+        let mut failures = value(files.read(name.as_c_str()), "max").unwrap_or(0);
+        if v1::IS_BUILT && usage == 0 && failures == 0 {
+            name.set(&[b"hugetlb.", size.as_bytes(), b".usage_in_bytes"]);
+            usage = number(files.read(name.as_c_str()));
+            name.set(&[b"hugetlb.", size.as_bytes(), b".failcnt"]);
+            failures = number(files.read(name.as_c_str()));
+        }
         object(hugetlb.key(size)?, &mut |entry| {
             entry.number("usage", usage, true)?;
             entry.number("failcnt", failures, false)

@@ -12,12 +12,20 @@ pub(super) fn connect<'a>(path: Option<&'a CStr>, what: &'static str) -> Result<
     path.map(|path| sys::connect(path).doing_at(what, path)).transpose()
 }
 
-/// Moves a child that could not be born there, and lets it go on.
-pub(super) fn move_to_cgroup<'a>(pid: task::Pid, cgroup: Option<&OwnedFd>, channel: &OwnedFd) -> Result<'a, ()> {
+/// Moves a child that could not be born there, also to what is called `below` in the cgroups of cgroup v1 that `others` names by lines,
+/// and lets it go on.
+pub(super) fn move_to_cgroup<'a>(
+    pid: task::Pid,
+    cgroup: Option<&OwnedFd>,
+    others: &'a str,
+    below: &str,
+    channel: &OwnedFd,
+) -> Result<'a, ()> {
     if let Some(cgroup) = cgroup {
         let mut text = heapless::String::<12>::new();
         let _ = write!(text, "{}", pid.as_raw_nonzero()); // ten digits at the most
         cgroup::join(cgroup.as_fd(), &text).doing("write", "cgroup.procs")?;
+        cgroup::v1::each(others).try_for_each(|path| cgroup::v1::join(path, below, &text).doing("join the cgroup", path))?;
     }
     answer(channel)
 }

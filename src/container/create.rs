@@ -24,7 +24,7 @@ use crate::mem::Arena;
 use crate::plan::cgroup::Manager;
 use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
-use crate::steps::{Stage, cgroup, sync};
+use crate::steps::{Stage, sync};
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, OwnedFd, fs, task};
 
 /// What is to be created, and how.
@@ -171,6 +171,7 @@ fn make_plan<'a>(
             seccomp_blob: if request.is_traced { None } else { seccomp::blob(config, bundle.path, memory)? },
             bundle: bundle.path,
             cgroup_mount: facts::cgroup_mount(procfs, memory)?,
+            v1: facts::v1_hierarchies(procfs, memory)?,
             own_cgroup: if is_absolute { "" } else { facts::own_cgroup(procfs, memory)? },
             root_is_file: facts::root_is_file(bundle.config, bundle.path, memory)?,
         };
@@ -323,6 +324,7 @@ impl Work {
             bundle: self.bundle.path,
             rootfs: root,
             cgroup: text(home.map(|home| home.path)),
+            others: home.map_or("", |home| home.others),
             systemd: text(home.and_then(|home| home.systemd)),
             created: self.began,
             uid: self.uid,
@@ -399,7 +401,7 @@ impl Work {
         self.child = Some((pid, pidfd));
         drop((theirs, gate, image));
         if how.by_fork {
-            child::move_to_cgroup(pid, self.cgroup(), ours)?;
+            child::move_to_cgroup(pid, self.cgroup(), self.group.as_ref().map_or("", |group| group.home.others), "", ours)?;
         }
         if how.is_staged {
             return self.await_first_process(ours, request);
@@ -503,7 +505,7 @@ impl Work {
 
     /// Why the child ended without a word.
     fn died(&self) -> Error<'static> {
-        Error::said(super::events::why_gone(self.cgroup().map(AsFd::as_fd)))
+        Error::said(super::events::why_gone(self.cgroup().map(AsFd::as_fd), self.group.as_ref().map_or("", |group| group.home.others)))
     }
 
     fn into_created(self, channel: OwnedFd, master: Option<OwnedFd>) -> Created {
@@ -555,9 +557,7 @@ impl Created {
             },
             Ok(Message::Fault(fault, came_along)) => keep(&words::describe(fault, came_along, self.plan, &self.bundle.arena), arena),
             Ok(_) => Error::said("the container's first process sent what nobody asked for"),
-            Err(_) => {
-                Error::said(super::events::why_gone(self.cgroup.and_then(|home| cgroup::open(home.path).ok()).as_ref().map(AsFd::as_fd)))
-            }
+            Err(_) => Error::said(Home::why_gone(self.cgroup)),
         };
         self.undo(request);
         Err(error)

@@ -91,6 +91,7 @@ pub fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd
         Ok(()) | Err(Errno::SRCH) => {}
         Err(errno) => return Err(Error::errno("kill the container's first process", "", errno)),
     }
+    cgroup::v1::let_die(record.cgroup);
     if signal::await_end(record, process, procfs, CGROUP_TIMEOUT_MS) { Ok(()) } else { Err(Error::said("container init still running")) }
 }
 
@@ -102,10 +103,11 @@ fn remove_cgroup<'a>(record: &Record<'a>, directory: &Directory, arena: &Arena<'
     if record.pid == 0 && !directory.has_fifo() {
         // Killed before it was sure that nobody else is in there: the FIFO is made after that, and before the child. The child of a
         // `run`, which has no FIFO, dies with its runtime; then the cgroup is empty and goes.
-        let _ = cgroup::remove(path.as_c_str(), DYING_CHILD_MS);
+        let _ = cgroup::remove(path.as_c_str(), DYING_CHILD_MS).doing("", "").and_then(|()| remove_others(record.others));
         return stop_unit(record, arena);
     }
     empty_cgroup(path.as_c_str()).doing("remove the cgroup", record.cgroup)?;
+    remove_others(record.others)?;
     stop_unit(record, arena)
 }
 
@@ -115,6 +117,15 @@ fn stop_unit<'a>(record: &Record<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
         systemd::stop(unit, arena.c_str(&[record.systemd.as_bytes()])?, arena);
     }
     Ok(())
+}
+
+/// Removes the cgroups of cgroup v1 that `others` names by lines, once the container's processes have been killed.
+pub fn remove_others(others: &str) -> Result<'_, ()> {
+    cgroup::v1::each(others).try_for_each(|path| {
+        let mut buffer = PathBuffer::new();
+        buffer.set(&[path.as_bytes()]);
+        cgroup::remove(buffer.as_c_str(), CGROUP_TIMEOUT_MS).doing("remove the cgroup", path)
+    })
 }
 
 /// Kills what is left in a cgroup, and removes it. An empty one takes one system call.

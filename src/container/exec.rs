@@ -16,7 +16,7 @@ use super::state::{self, Directory, Record};
 use super::{bundle, facts, rdt, seccomp, words};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
-use crate::mem::Arena;
+use crate::mem::{Arena, List};
 use crate::plan::cgroup::Manager;
 use crate::plan::exec::Overrides;
 use crate::plan::{self, Facts, Options, Plan};
@@ -132,7 +132,7 @@ struct Work<'a> {
     first: First,
     plan: &'a mut Plan<'a>,
     arena: Arena<'a>,
-    cgroup: Cgroup,
+    cgroup: Cgroup<'a>,
     console_socket: Option<OwnedFd>,
     pidfd_socket: Option<OwnedFd>,
     blocked_signals: sys::Signals,
@@ -186,7 +186,7 @@ impl<'a> Work<'a> {
                     let started = started.insert(Started { pid, pidfd, master: None });
                     rdt::join(&self.record, pid, &self.arena)?;
                     if by_fork {
-                        child::move_to_cgroup(pid, self.cgroup.fd.as_ref(), channel)?;
+                        child::move_to_cgroup(pid, self.cgroup.fd.as_ref(), self.record.others, self.cgroup.below, channel)?;
                     }
                     if let Some(socket) = &self.pidfd_socket {
                         child::send_pidfd(socket, started.pidfd.as_ref(), b"setns")?;
@@ -223,6 +223,7 @@ fn make_plan<'a>(
         seccomp_blob: seccomp::blob(config, record.bundle, arena)?,
         bundle: record.bundle,
         cgroup_mount: None,
+        v1: List::default(),
         own_cgroup: "",
         resctrl_mount: None,
         root_is_file: false,
@@ -262,15 +263,17 @@ impl First {
 }
 
 /// Where the process is to be born.
-struct Cgroup {
+struct Cgroup<'a> {
     fd: Option<OwnedFd>,
+    /// What was named, below the container's.
+    below: &'a str,
     /// Whether it was named, so that no other will do.
     is_named: bool,
 }
 
-impl Cgroup {
+impl<'a> Cgroup<'a> {
     /// The container's, or what `--cgroup` names below it.
-    fn open<'a>(named: Option<&'a str>, record: &Record<'a>, arena: &Arena<'a>) -> Result<'a, Cgroup> {
+    fn open(named: Option<&'a str>, record: &Record<'a>, arena: &Arena<'a>) -> Result<'a, Cgroup<'a>> {
         let named = named.unwrap_or_default();
         if named.contains(':') {
             return Err(Error::text("invalid --cgroup argument", named, "controllers are not told apart in cgroup v2"));
@@ -279,7 +282,7 @@ impl Cgroup {
             return Err(Error::text("invalid --cgroup argument", named, "it may not lead out of the container's cgroup"));
         }
         if record.cgroup.is_empty() {
-            let none = Cgroup { fd: None, is_named: false };
+            let none = Cgroup { fd: None, below: "", is_named: false };
             return if named.is_empty() { Ok(none) } else { Err(Error::text("--cgroup", named, "the container has no cgroup of its own")) };
         }
         let path = arena.c_str(&[record.cgroup.as_bytes(), b"/", named.as_bytes()])?;
@@ -287,12 +290,12 @@ impl Cgroup {
         let fd = Some(opened.map_err(|errno| {
             if named.is_empty() { Error::errno("open the cgroup", record.cgroup, errno) } else { joining(path, errno, arena) }
         })?);
-        Ok(Cgroup { fd, is_named: !named.is_empty() })
+        Ok(Cgroup { fd, below: named, is_named: !named.is_empty() })
     }
 
     /// Makes the child, and says whether it still has to be moved. Where the cgroup takes no processes any more, because the first process
     /// has moved on, that one's does. `None`: the limit of processes is reached.
-    fn make_child<'a>(
+    fn make_child(
         &mut self,
         birth: Birth,
         record: &Record<'a>,
@@ -300,7 +303,7 @@ impl Cgroup {
         arena: &Arena<'a>,
     ) -> Result<'a, Option<(Clone, bool)>> {
         let fork = || sys::fork(0).doing("clone", "the process").map(|made| Some((made, true)));
-        if birth == Birth::Beside {
+        if birth == Birth::Beside || !record.others.is_empty() {
             return fork();
         }
         let mut made = self.clone_into();
@@ -311,7 +314,7 @@ impl Cgroup {
         match made {
             Ok(made) => Ok(Some((made, false))),
             Err(Errno::AGAIN) => Ok(None),
-            Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG) => fork(),
+            Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG | Errno::BADF) => fork(), // BADF: of cgroup v1
             Err(errno) => Err(joining(arena.c_str(&[record.cgroup.as_bytes()])?, errno, arena)),
         }
     }

@@ -3,7 +3,8 @@
 use core::ffi::CStr;
 
 use crate::error::{Doing, Error, Result};
-use crate::mem::{Arena, Full};
+use crate::mem::{Arena, Full, List};
+use crate::plan::cgroup::v1::{Hierarchy, IS_BUILT};
 use crate::plan::image::may_be_image;
 use crate::spec::Config;
 use crate::steps::users;
@@ -62,6 +63,40 @@ pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a,
     mount_of("cgroup2", procfs, arena)
 }
 
+/// The hierarchies of cgroup v1, each where it is mounted first; none where all is cgroup v2.
+pub fn v1_hierarchies<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, List<'a, Hierarchy<'a>>> {
+    let mut found = List::<Hierarchy<'a>>::default();
+    if !IS_BUILT || has_only_cgroup_v2() {
+        return Ok(found);
+    }
+    let mut full = Ok(());
+    each_mount(procfs, c"self/mountinfo", &mut |mount| {
+        if mount.kind != "cgroup" || found.iter().any(|known| known.controllers == mount.options) {
+            return None;
+        }
+        full = (|| {
+            let target = mount.target(arena)?.to_str().unwrap_or_default();
+            let own = own_v1(procfs, &mount, arena);
+            found.push(arena, Hierarchy { mount: target, controllers: arena.format(format_args!("{}", mount.options))?, own: own? })
+        })();
+        full.err().map(|_| ())
+    })?;
+    full?;
+    Ok(found)
+}
+
+/// The runtime's own cgroup in a hierarchy, below what of that is mounted.
+fn own_v1<'a>(procfs: BorrowedFd<'_>, mount: &MountLine<'_>, arena: &Arena<'a>) -> core::result::Result<&'a str, Full> {
+    let mut own = Ok("");
+    let _ = each_line(procfs, c"self/cgroup", &mut |line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let is_it = !controllers.is_empty() && controllers.split(',').all(|name| mount.options.split(',').any(|option| option == name));
+        let below = path.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or_default().trim_end_matches('/');
+        is_it.then(|| own = arena.format(format_args!("{below}")))
+    }); // without that file nothing is known of it
+    own
+}
+
 /// Where resctrl is mounted.
 pub fn resctrl_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
     mount_of("resctrl", procfs, arena)
@@ -89,6 +124,8 @@ pub struct MountLine<'l> {
     target: &'l str,
     /// The type of the file system.
     pub kind: &'l str,
+    /// The options of the file system itself.
+    options: &'l str,
 }
 
 impl MountLine<'_> {
@@ -116,9 +153,10 @@ pub fn each_mount<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn Fn
         // The fourth field is the root, the fifth the mount point; after a lone hyphen come the type, the source and the options.
         let mut fields = line.split(' ');
         let (root, target) = (fields.nth(3).unwrap_or_default(), fields.next().unwrap_or_default());
-        let kind = fields.find(|field| *field == "-").and_then(|_| fields.next()).filter(|_| fields.next().is_some());
-        is_whole = kind.is_some();
-        kind.map_or(Some(()), |kind| visit(MountLine { root, target, kind }))
+        let kind = fields.find(|field| *field == "-").and_then(|_| fields.next());
+        let options = kind.and_then(|_| fields.nth(1));
+        is_whole = options.is_some();
+        options.map_or(Some(()), |options| visit(MountLine { root, target, kind: kind.unwrap_or_default(), options }))
     })?;
     if is_whole { Ok(()) } else { Err(Errno::NAMETOOLONG).doing_at("read", name) }
 }
@@ -261,7 +299,7 @@ mod tests {
     fn the_mount_table_writes_blanks_in_octal() {
         let mut room = [core::mem::MaybeUninit::uninit(); 64];
         let arena = Arena::new(&mut room);
-        let line = MountLine { root: "/", target: "/a\\040b\\134c\\011", kind: "proc" };
+        let line = MountLine { root: "/", target: "/a\\040b\\134c\\011", kind: "proc", options: "rw" };
         assert_eq!(line.target(&arena).unwrap(), c"/a b\\c\t");
     }
 

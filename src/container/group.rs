@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::systemd::{self, Keeper};
-use super::{delete, trouble};
+use super::{delete, events, trouble};
 use crate::error::{Error, Result};
 use crate::mem::Arena;
 use crate::plan::cgroup::Cgroup;
@@ -17,15 +17,22 @@ pub struct Group {
     fd: Option<OwnedFd>,
     /// How many levels of its path are ours to remove again.
     made_levels: usize,
+    /// The same for each of its cgroups of cgroup v1 that was made.
+    made_others: heapless::Vec<usize, MOST_HIERARCHIES>,
     /// What keeps a scope until the container's first process is in it.
     keeper: Option<Keeper>,
 }
+
+/// The kernel has fourteen controllers, and one hierarchy without any is systemd's.
+const MOST_HIERARCHIES: usize = 16;
 
 /// Where a cgroup is, and whose.
 #[derive(Clone, Copy)]
 pub struct Home {
     /// Absolute.
     pub path: &'static CStr,
+    /// Cgroups of cgroup v1 beside it: absolute paths, a line each.
+    pub others: &'static str,
     /// The socket of the systemd that made it.
     pub systemd: Option<&'static CStr>,
 }
@@ -35,7 +42,13 @@ impl Group {
     pub fn planned(cgroup: &Cgroup<'static>, arena: &Arena<'static>) -> Result<'static, Group> {
         let path = arena.c_str(&[cgroup.mount.to_bytes(), cgroup.path.as_bytes()])?;
         let systemd = cgroup.scope.as_ref().map(|scope| scope.socket);
-        Ok(Group { home: Home { path, systemd }, fd: None, made_levels: 0, keeper: None })
+        Ok(Group {
+            home: Home { path, others: cgroup.others, systemd },
+            fd: None,
+            made_levels: 0,
+            made_others: heapless::Vec::new(),
+            keeper: None,
+        })
     }
 
     /// Makes it; false if there is none, for want of rights, where none is needed.
@@ -58,6 +71,11 @@ impl Group {
             made => made.map_err(|trouble| trouble::words(trouble, planned.mount, planned.path, arena))?,
         };
         self.made_levels = self.made_levels.max(1); // it was empty, and from here on it is ours to remove
+        for path in cgroup::v1::each(planned.others) {
+            let mut made_levels = 0;
+            cgroup::make(c"/", path, &mut made_levels).map_err(|trouble| trouble::words(trouble, c"", path, arena))?;
+            let _ = self.made_others.push(made_levels); // there are not so many
+        }
         if let Some(owner) = planned.owner {
             cgroup::delegate(made.as_fd(), owner).map_err(Error::at("hand over the cgroup", self.home.path))?;
         }
@@ -98,6 +116,11 @@ impl Group {
         drop((self.fd, self.keeper));
         if self.made_levels > 0 {
             let _ = cgroup::remove(self.home.path, delete::CGROUP_TIMEOUT_MS); // what stays is told by `delete --force`
+            for (path, levels) in cgroup::v1::each(self.home.others).zip(&self.made_others) {
+                let Ok(path) = arena.c_str(&[path.as_bytes()]) else { continue };
+                let _ = cgroup::remove(path, delete::CGROUP_TIMEOUT_MS); // the same
+                cgroup::remove_levels(path, levels.saturating_sub(1));
+            }
             cgroup::remove_levels(self.home.path, if self.home.systemd.is_some() { 0 } else { self.made_levels - 1 });
             self.home.stop(arena);
         }
@@ -108,8 +131,15 @@ impl Home {
     /// Kills what is left in it, and removes it.
     pub fn remove<'a>(self, arena: &Arena<'a>) -> Result<'a, ()> {
         delete::empty_cgroup(self.path).map_err(Error::at("remove the cgroup", self.path))?;
+        delete::remove_others(self.others)?;
         self.stop(arena);
         Ok(())
+    }
+
+    /// Why the first process of the container is gone without a word.
+    pub fn why_gone(home: Option<Home>) -> &'static str {
+        let (path, others) = home.map_or((c"", ""), |home| (home.path, home.others));
+        events::why_gone(cgroup::open(path).ok().as_ref().map(AsFd::as_fd), others)
     }
 
     fn stop(self, arena: &Arena<'_>) {

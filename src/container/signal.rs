@@ -97,6 +97,9 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
         Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
         None => sys::kill(process.pid, signal),
     };
+    if signal == SIGKILL {
+        cgroup::v1::let_die(record.cgroup);
+    }
     match sent {
         Err(Errno::SRCH) if force_all => Ok(()),
         Err(Errno::SRCH) => Err(Error::said("container not running")),

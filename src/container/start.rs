@@ -135,11 +135,12 @@ pub(super) struct How {
     pub is_staged: bool,
 }
 
-/// clone3 straight into the cgroup; before Linux 5.7 clone(2), and the child and its parent do the rest.
+/// clone3 straight into the cgroup; before Linux 5.7 and for cgroup v1 clone(2), and the child and its parent do the rest.
 pub(super) fn make_child(plan: &Plan<'_>, cgroup: Option<&OwnedFd>) -> core::result::Result<(Clone, How), Errno> {
     let is_staged = plan.namespaces.needs_stage();
     let flags = if is_staged { 0 } else { plan.namespaces.in_clone() };
-    match sys::clone(u64::from(flags), cgroup.map(AsFd::as_fd)) {
+    let moves = plan.cgroup.as_ref().is_some_and(|planned| planned.is_joined_by_move) && cgroup.is_some();
+    match if moves { Err(Errno::NOSYS) } else { sys::clone(u64::from(flags), cgroup.map(AsFd::as_fd)) } {
         Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG) => {}
         made => return made.map(|clone| (clone, How { by_fork: false, is_staged })),
     }

@@ -41,6 +41,7 @@ impl fmt::Display for Json<'_, '_> {
             bundle,
             rootfs,
             cgroup,
+            others,
             created,
             uid,
             shares_pids,
@@ -54,6 +55,9 @@ impl fmt::Display for Json<'_, '_> {
         write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("systemd", systemd), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
+        }
+        if !others.is_empty() {
+            write!(f, ",\"others\":{}", JsonString(others))?;
         }
         if !resctrl.is_empty() {
             write!(f, ",\"resctrl\":{},\"resctrlIsOwn\":{resctrl_is_own}", JsonString(resctrl))?;
@@ -441,7 +445,7 @@ fn read_record<'a>(directory: BorrowedFd<'_>, name: &CStr, arena: &Arena<'a>) ->
 /// Whether the container's cgroup is frozen.
 pub fn is_paused(record: &Record<'_>) -> bool {
     let mut path = PathBuffer::new();
-    !record.cgroup.is_empty() && path.set(&[record.cgroup.as_bytes(), b"/cgroup.events"]) && cgroup::says_frozen(path.as_c_str())
+    !record.cgroup.is_empty() && path.set(&[record.cgroup.as_bytes()]) && cgroup::is_frozen_at(path.as_c_str())
 }
 
 /// The container's cgroup; `None` if it was made without one. Errors: ENOENT when it is gone.

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::log::Log;
 use crate::mem::{Arena, List};
+use crate::plan::cgroup::v1::{Hierarchy, Place, Places};
 use crate::plan::cgroup::{self as plan_cgroup, Current, Rule, Update, undoing, update as plan_update};
 use crate::plan::{Setting, check};
 use crate::spec::{self, Resources};
@@ -33,7 +34,8 @@ pub fn update<'a>(
     judge(resources, log, arena)?;
     let opened = state::open_cgroup(&record)?;
     let current = Current { cpu_max: read(opened.as_fd(), c"cpu.max", arena)?, memory_max: read(opened.as_fd(), c"memory.max", arena)? };
-    let planned = plan_update(resources, &current, arena)?;
+    let places = places(&record, procfs.as_fd(), arena)?;
+    let planned = plan_update(resources, &current, &places, arena)?;
     let before = before(opened.as_fd(), &planned, arena)?;
     let shared_before = rdt::change(&record, schemata, arena)?;
     let done = match change(opened.as_fd(), &planned) {
@@ -49,6 +51,19 @@ pub fn update<'a>(
         let _ = rdt::change(&record, shared_before, arena); // the first error is the one that is told
     }
     done
+}
+
+/// Where the container is in cgroup v1.
+fn places<'a>(record: &state::Record<'a>, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Places<'a>> {
+    let mut places = Places::default();
+    for Hierarchy { mount, controllers, .. } in &facts::v1_hierarchies(procfs, arena)? {
+        let mut paths = cgroup::v1::each(record.others).chain([record.cgroup]);
+        let below = paths.find_map(|path| path.strip_prefix(mount).filter(|below| below.starts_with('/')));
+        if let Some(below) = below {
+            places.list.push(arena, Place { controllers, mount, below })?;
+        }
+    }
+    Ok(places)
 }
 
 /// What a unit's properties say holds again after the manager was reloaded.

@@ -4,6 +4,7 @@ mod limits;
 mod program;
 mod scope;
 mod update;
+pub mod v1;
 mod weight;
 
 pub use program::instruction_bound;
@@ -18,7 +19,7 @@ use super::namespaces::Namespaces;
 use super::{Facts, Options, Setting};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
-use crate::spec::Config;
+use crate::spec::{Config, Resources};
 
 /// A cgroup to make.
 pub struct Cgroup<'a> {
@@ -38,6 +39,12 @@ pub struct Cgroup<'a> {
     pub owner: Option<u32>,
     /// The unit whose cgroup it is, if systemd makes it.
     pub scope: Option<Scope<'a>>,
+    /// Cgroups of cgroup v1 that the container is in as well: absolute paths, a line each.
+    pub others: &'a str,
+    /// Its places in cgroup v1, where that is all there is.
+    pub places: List<'a, v1::Place<'a>>,
+    /// Whether processes have to be moved there, because no process can be born in a cgroup of v1.
+    pub is_joined_by_move: bool,
 }
 
 /// Who makes the cgroup.
@@ -90,10 +97,9 @@ pub(super) fn build<'a>(
 ) -> Result<'a, Option<Cgroup<'a>>> {
     let linux = config.linux.as_ref();
     let resources = linux.and_then(|linux| linux.resources.as_ref());
-    let limits = match resources {
-        Some(resources) => limits::limits(resources, arena)?,
-        None => List::default(),
-    };
+    let written = linux.map(|linux| linux.cgroups_path).unwrap_or_default();
+    let places = v1_places(written, facts, options, arena)?;
+    let limits = limits::limits(resources.unwrap_or(&Resources::default()), &places, arena)?;
     if options.cgroup_manager == Manager::Disabled {
         return match limits.get(0) {
             Some(limit) => Err(Error::text(
@@ -104,19 +110,28 @@ pub(super) fn build<'a>(
             None => Ok(None),
         };
     }
-    let Some(mount) = facts.cgroup_mount else {
+    // Of cgroup v1 alone the freezer's hierarchy is the one by which the container is paused, killed and counted.
+    let first = places.of("freezer").or(places.list.get(0)).filter(|_| facts.cgroup_mount.is_none());
+    let Some(mount) = facts.cgroup_mount.or(first.map(|place| place.mount)) else {
         if options.is_rootless && resources.is_none() {
             return Ok(None);
         }
         return Err(Error::text("cgroup", "", "no cgroup v2 hierarchy is mounted on this host (mount -t cgroup2 none /sys/fs/cgroup)"));
     };
-    let written = linux.map(|linux| linux.cgroups_path).unwrap_or_default();
+    let counts = |place: &v1::Place<'_>| match first {
+        Some(first) => first.mount != place.mount,
+        None => limits.iter().any(|limit| is_in(limit.setting.file, place)),
+    };
+    let others = v1::lines(&places, &counts, arena)?;
     let (scope, path) = match options.cgroup_manager {
         Manager::Systemd { socket } => {
             let (scope, path) = scope::plan(written, socket, facts, options, config, arena)?;
             (Some(scope), path)
         }
-        _ => (None, path(written, facts, options, arena)?),
+        _ if options.is_rootless && written.is_empty() && facts.own_cgroup.is_empty() && first.is_none() => {
+            return Err(Error::text("linux.cgroupsPath", written, "the runtime's own cgroup is not known"));
+        }
+        _ => (None, first.map_or_else(|| path(written, parent_of(facts.own_cgroup), options, arena), |first| Ok(first.below))?),
     };
     Ok(Some(Cgroup {
         mount: super::c_str(mount, arena)?,
@@ -124,10 +139,32 @@ pub(super) fn build<'a>(
         is_rootless: options.is_rootless,
         is_optional: options.is_rootless && written.is_empty() && limits.is_empty(),
         limits,
-        device_program: program::assemble(resources, arena)?,
-        owner: owner(config, namespaces),
+        device_program: if first.is_some() { &[] } else { program::assemble(resources, arena)? },
+        owner: if first.is_some() { None } else { owner(config, namespaces) },
         scope,
+        others,
+        places: if first.is_some() { places.list } else { List::default() },
+        is_joined_by_move: first.is_some() || !others.is_empty(),
     }))
+}
+
+/// Where the container is in the hierarchies of cgroup v1: below the runtime's own cgroup, unless the path is absolute, as runc has it.
+fn v1_places<'a>(written: &'a str, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, v1::Places<'a>> {
+    let mut places = v1::Places::default();
+    if !v1::IS_BUILT || options.cgroup_manager != Manager::Cgroupfs {
+        return Ok(places);
+    }
+    for v1::Hierarchy { mount, controllers, own } in &facts.v1 {
+        let below = path(written, own, options, arena)?;
+        places.list.push(arena, v1::Place { controllers, mount, below })?;
+    }
+    places.guards_devices = facts.cgroup_mount.is_none() && !options.is_rootless && places.of("devices").is_some();
+    Ok(places)
+}
+
+/// Whether a limit is written in this place.
+fn is_in(file: &CStr, place: &v1::Place<'_>) -> bool {
+    file.to_bytes().strip_prefix(place.mount.as_bytes()).is_some_and(|below| below.starts_with(place.below.as_bytes()))
 }
 
 /// Who may go on in the container's own cgroup: its user, where the container has a user and a cgroup namespace of its own and may write.
@@ -141,16 +178,17 @@ fn owner(config: &Config<'_>, namespaces: &Namespaces<'_>) -> Option<u32> {
     Some(map.host_id + (uid - map.container_id))
 }
 
-/// An absolute path counts from the mount; a relative one, or else the id, from the parent of the runtime's own cgroup,
-/// because that one itself holds processes and so may not hand on controllers.
-fn path<'a>(written: &'a str, facts: &Facts<'a>, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
+/// The parent of the runtime's own cgroup, because that one itself holds processes and so may not hand on controllers.
+fn parent_of(own: &str) -> &str {
+    own.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// An absolute path counts from the mount; a relative one, or else the id, from `parent`.
+fn path<'a>(written: &'a str, parent: &str, options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, &'a str> {
     if written.contains('\0') {
         return Err(Error::text("linux.cgroupsPath", written, "it may not hold NUL"));
     }
-    if options.is_rootless && written.is_empty() && facts.own_cgroup.is_empty() {
-        return Err(Error::text("linux.cgroupsPath", written, "the runtime's own cgroup is not known"));
-    }
-    let parent = if written.starts_with('/') { "" } else { facts.own_cgroup.rsplit_once('/').map_or("", |(parent, _)| parent) };
+    let parent = if written.starts_with('/') { "" } else { parent };
     let own = if written.is_empty() { options.id } else { written };
     let below = || kept(own);
     let components = || parent.split('/').filter(|component| !component.is_empty()).chain(below());
@@ -191,7 +229,6 @@ mod tests {
     fn path_of(written: &'static str, own_cgroup: &'static str) -> std::result::Result<String, String> {
         let mut room = [MaybeUninit::uninit(); 1024];
         let arena = Arena::new(&mut room);
-        let facts = Facts { bundle: "/b", cgroup_mount: Some("/sys/fs/cgroup"), own_cgroup, ..Facts::default() };
         let options = Options {
             id: "c1",
             no_pivot: false,
@@ -201,7 +238,7 @@ mod tests {
             is_rootless: false,
             cgroup_manager: Manager::Cgroupfs,
         };
-        path(written, &facts, &options, &arena).map(str::to_owned).map_err(|error| error.to_string())
+        path(written, parent_of(own_cgroup), &options, &arena).map(str::to_owned).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -322,7 +322,7 @@ impl Report<'_> {
     #[inline(never)]
     fn v1_only(&mut self, at: &At<'_>, key: &str, is_set: bool) {
         if is_set {
-            self.say(&at.key(key), warning!("", "ignored: cgroup v2 has no such setting"));
+            self.say(&at.key(key), warning!("", "ignored by cgroup v2, which has no such setting"));
         }
     }
 

@@ -24,7 +24,7 @@ use crate::mem::{Arena, List};
 use crate::spec::{Config, Linux};
 
 /// What the host is: found out by `container::facts`, judged here.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Facts<'a> {
     /// User and group id of the runtime.
     pub user: (u32, u32),
@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub bundle: &'a str,
     /// Where cgroup v2 is mounted; `None` where it is not.
     pub cgroup_mount: Option<&'a str>,
+    /// The hierarchies of cgroup v1; none where cgroup v2 lies in its usual place.
+    pub v1: List<'a, cgroup::v1::Hierarchy<'a>>,
     /// Where resctrl is mounted; looked for only where it is asked for.
     pub resctrl_mount: Option<&'a str>,
     /// Whether AppArmor is on; looked at only where a profile is asked for.

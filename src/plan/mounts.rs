@@ -163,22 +163,66 @@ pub(super) fn build<'a>(
     config: &Config<'a>,
     facts: &Facts<'a>,
     namespaces: &Namespaces<'a>,
-    cgroup: Option<&cgroup::Cgroup<'a>>,
+    planned: Option<&cgroup::Cgroup<'a>>,
     arena: &Arena<'a>,
 ) -> Result<'a, List<'a, Mount<'a>>> {
     let mut mounts = List::default();
     let root = config.root.as_ref().map_or("", |root| root.path);
     let label = config.linux.as_ref().map_or("", |linux| linux.mount_label);
-    let cgroup = match cgroup {
+    let cgroup = match planned {
         Some(cgroup) => Some(arena.c_str(&[cgroup.mount.to_bytes(), cgroup.path.as_bytes()])?),
         None => None,
     };
     let place = Place { facts, namespaces, root: absolute(facts.bundle, root, arena)?, label, cgroup };
+    let mut hierarchies = List::default();
     for mount in &config.mounts {
+        let is_of_v1 = is_of_v1(mount, facts);
+        let mount = if is_of_v1 { &spec::Mount { kind: "tmpfs", source: "tmpfs", ..*mount } } else { mount };
         let read = Written::read(mount, namespaces.is_automatic, arena)?;
-        mounts.push(arena, read.into_mount(mount, &place, arena)?)?;
+        let attributes = read.host_tree(c"", false);
+        let made = read.into_mount(mount, &place, arena)?;
+        if is_of_v1 {
+            bind_hierarchies(&made, &attributes, planned, &mut hierarchies, facts, arena)?;
+        }
+        mounts.push(arena, made)?;
     }
+    // Last, so that the others keep the numbers that errors name them by.
+    hierarchies.iter().try_for_each(|mount| mounts.push(arena, *mount))?;
     Ok(mounts)
+}
+
+/// The container's cgroup of each hierarchy of cgroup v1, below a tmpfs, by the name that the hierarchy's mount point has on the host,
+/// and by that of each controller where it has several. One that has none of its own sees its caller's.
+fn bind_hierarchies<'a>(
+    tmpfs: &Mount<'a>,
+    bind: &Bind<'a>,
+    planned: Option<&cgroup::Cgroup<'a>>,
+    mounts: &mut List<'a, Mount<'a>>,
+    facts: &Facts<'a>,
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
+    for cgroup::v1::Hierarchy { mount: host, own, .. } in &facts.v1 {
+        let planned = planned.filter(|planned| !planned.is_optional);
+        let ours = planned.and_then(|planned| planned.places.iter().find(|place| place.mount == *host));
+        let path = arena.c_str(&[host.as_bytes(), ours.map_or(*own, |place| place.below).as_bytes()])?;
+        let name = host.rsplit('/').next().unwrap_or_default();
+        let several = if name.contains(',') { name } else { "" };
+        for name in [name].into_iter().chain(several.split(',').filter(|name| !name.is_empty())) {
+            let destination = arena.c_str(&[tmpfs.destination.to_bytes(), b"/", name.as_bytes()])?;
+            let source = Source::Bind(Bind { path, ..*bind });
+            let is_below_default_mounts = true; // it lies on the tmpfs, not on the root
+            mounts.push(
+                arena,
+                Mount { destination, source, written_source: host, is_below_default_mounts, readonly_at_last: false, ..*tmpfs },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is the mount of the host's cgroups where there is but cgroup v1.
+fn is_of_v1(mount: &spec::Mount<'_>, facts: &Facts<'_>) -> bool {
+    cgroup::v1::IS_BUILT && matches!(mount.kind, "cgroup" | "cgroup2") && facts.cgroup_mount.is_none() && !facts.v1.is_empty()
 }
 
 /// A path of the host: as it is, or below the bundle.

@@ -20,6 +20,8 @@ object! {
         "rootfs" => rootfs: &'a str,
         /// The cgroup's absolute path; empty without one.
         "cgroup" => cgroup: &'a str,
+        /// Cgroups of cgroup v1 beside that one: absolute paths, a line each.
+        "others" => others: &'a str,
         /// The socket of the systemd that made the cgroup, as that of a unit of its name; empty where we made it.
         "systemd" => systemd: &'a str,
         /// RFC 3339, UTC.

@@ -8,10 +8,11 @@ mod events;
 mod limits;
 mod make;
 mod members;
+pub mod v1;
 
 pub use delegate::delegate;
 pub use end::{kill_all, remove, remove_levels};
-pub use events::{Freezer, freeze, is_frozen, says_frozen};
+pub use events::{Freezer, freeze, is_frozen, is_frozen_at};
 pub use limits::{apply, guard_devices, guard_devices_anew};
 pub use make::{Missing, adopt, make, why_missing};
 pub use members::each_pid;

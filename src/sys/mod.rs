@@ -85,7 +85,7 @@ pub mod fs {
 pub mod task {
     pub use super::streams::{ensure_streams, stderr, stdin, stdout};
     pub use super::time::{ClockId, clock_gettime, milliseconds, now_ms};
-    pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    pub use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
     pub use rustix::process::ioctl_tiocsctty;
     pub use rustix::process::{
         DumpableBehavior, Pid, PidfdFlags, Signal, chdir, chroot, fchdir, getegid, geteuid, getpgrp, getpid, getppid, kill_process,

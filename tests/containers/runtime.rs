@@ -57,6 +57,9 @@ impl Runtime {
     pub fn lacks(&self, need: &str) -> Option<String> {
         let is_met = match need {
             "cgroup-controllers" => ["memory", "pids", "cpu"].iter().all(|name| read("/sys/fs/cgroup/cgroup.controllers").contains(name)),
+            "cgroup-v1" => crate::world::layout() == "v1",
+            "cgroup-v2" => crate::world::layout() != "v1",
+            "hybrid" => crate::world::layout() == "hybrid",
             "cap_sys_resource" => has_capability(24),
             "images" => {
                 ["/usr/bin/mksquashfs", "/usr/bin/mkfs.erofs", "/dev/loop-control"].iter().all(|path| Path::new(path).exists())

@@ -33,8 +33,14 @@ pub fn inside(work: impl FnOnce(&World) -> i32) -> Outcome<i32> {
     let world = World { name: format!("ocinit-test-{}", std::process::id()) };
     sys::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWPID)?;
     sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, "")?;
-    see_pure_cgroups()?;
+    if layout().is_empty() {
+        see_pure_cgroups()?;
+    }
     make(&world.harness_cgroup())?;
+    if !layout().is_empty() {
+        let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        hierarchies.map(|entry| format!("{}/{}", entry.path().display(), world.name)).try_for_each(|folder| make(&folder))?;
+    }
     let Some(child) = sys::fork()? else {
         sys::die_with_parent();
         sys::exit(match world.enter() {
@@ -47,8 +53,24 @@ pub fn inside(work: impl FnOnce(&World) -> i32) -> Outcome<i32> {
     };
     sys::pass_endings_to(child);
     let ended = sys::wait(child, 0)?.map_or(2, |(_, status)| sys::exit_code(status));
-    remove_cgroups(&world.cgroup())?;
+    for folder in cgroup_folders(Path::new(CGROUPS)).into_iter().filter(|folder| folder.ends_with(&format!("/{}", world.name))) {
+        remove_cgroups(&folder)?;
+    }
     Ok(ended)
+}
+
+/// Which cgroups a virtual machine has, by its kernel's command line: `v1`, `hybrid`, or nothing for cgroup v2 alone.
+pub fn layout() -> String {
+    std::env::var("OCINIT_TEST_CGROUPS").unwrap_or_default()
+}
+
+/// The hierarchy in which every container is.
+fn main_hierarchy() -> &'static str {
+    match layout().as_str() {
+        "v1" => "/sys/fs/cgroup/freezer",
+        "hybrid" => "/sys/fs/cgroup/unified",
+        _ => CGROUPS,
+    }
 }
 
 /// On a hybrid host the v2 hierarchy lies elsewhere, without controllers; here it takes its usual place.
@@ -67,7 +89,7 @@ fn make(folder: &str) -> Outcome<()> {
 impl World {
     /// The cgroup below which all containers have theirs.
     pub fn cgroup(&self) -> String {
-        format!("{CGROUPS}/{}", self.name)
+        format!("{}/{}", main_hierarchy(), self.name)
     }
 
     /// Our own: beside those of the containers, so that theirs can have controllers.
@@ -141,7 +163,7 @@ pub fn sweep(world: &World, before: &Snapshot) -> Outcome<()> {
         std::thread::sleep(Duration::from_millis(2));
     }
     for folder in cgroup_folders(Path::new(CGROUPS)).into_iter().filter(|folder| is_ours(folder, &world.name)) {
-        if folder != world.cgroup() && folder != world.harness_cgroup() {
+        if !folder.ends_with(&format!("/{}", world.name)) && folder != world.harness_cgroup() {
             let _ = remove_cgroups(&folder);
         }
     }

@@ -30,7 +30,7 @@ fn work() -> Outcome<()> {
         leave_the_initramfs()?;
     }
     for (source, target, flags) in
-        [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0), ("cgroup2", "/sys/fs/cgroup", 0)]
+        [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0)]
     {
         told(target, fs::create_dir_all(target))?;
         sys::mount(source, target, source, flags, "")?;
@@ -41,7 +41,8 @@ fn work() -> Outcome<()> {
     told("/etc/passwd", fs::write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"))?;
     load_profile()?;
     load_policy()?;
-    enable_controllers()?;
+    let cgroups = std::env::var("OCINIT_TEST_CGROUPS").unwrap_or_default();
+    mount_cgroups(&cgroups)?;
     let report = std::env::var(REPORT).map_err(|_| format!("the kernel's command line has no {REPORT}"))?;
     let report = told(&report, OpenOptions::new().read(true).write(true).open(&report))?;
     sys::make_raw(&report)?;
@@ -55,6 +56,7 @@ fn work() -> Outcome<()> {
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("OCINIT_TEST_VM", "1")
+        .env("OCINIT_TEST_CGROUPS", &cgroups)
         .stdin(Stdio::null())
         .stdout(again()?)
         .stderr(again()?)
@@ -115,9 +117,36 @@ fn load_policy() -> Outcome<()> {
     told("/selinux", fs::read("/selinux")).and_then(|policy| told(folder, fs::write("/sys/fs/selinux/load", policy)))
 }
 
-fn enable_controllers() -> Outcome<()> {
-    let root = "/sys/fs/cgroup/cgroup";
-    let names = told(root, fs::read_to_string(format!("{root}.controllers")))?;
+/// Pure cgroup v2; or, as systemd has it, `hybrid` with most controllers in cgroup v1, or `v1` alone.
+fn mount_cgroups(which: &str) -> Outcome<()> {
+    let top = "/sys/fs/cgroup";
+    if which.is_empty() {
+        sys::mount("cgroup2", top, "cgroup2", 0, "")?;
+        return enable_controllers(top);
+    }
+    sys::mount("tmpfs", top, "tmpfs", 0, "mode=755")?;
+    let (is_v1, hybrid) = (which == "v1", ["memory", "cpu,cpuacct", "cpuset"]);
+    let all = [&hybrid[..], &["pids", "freezer", "devices", "blkio", "hugetlb"]].concat();
+    for controllers in if is_v1 { all } else { hybrid.to_vec() } {
+        let folder = format!("{top}/{controllers}");
+        told(&folder, fs::create_dir(&folder))?;
+        sys::mount("cgroup", &folder, "cgroup", 0, controllers)?;
+        for link in controllers.split(',').filter(|name| *name != controllers) {
+            told(link, symlink(controllers, format!("{top}/{link}")))?;
+        }
+    }
+    if is_v1 {
+        return Ok(());
+    }
+    let unified = format!("{top}/unified");
+    told(&unified, fs::create_dir(&unified))?;
+    sys::mount("cgroup2", &unified, "cgroup2", 0, "")?;
+    enable_controllers(&unified)
+}
+
+fn enable_controllers(top: &str) -> Outcome<()> {
+    let root = format!("{top}/cgroup");
+    let names = told(&root, fs::read_to_string(format!("{root}.controllers")))?;
     let wanted: Vec<String> = names.split_whitespace().map(|name| format!("+{name}")).collect();
-    told(root, fs::write(format!("{root}.subtree_control"), wanted.join(" ")))
+    told(&root, fs::write(format!("{root}.subtree_control"), wanted.join(" ")))
 }

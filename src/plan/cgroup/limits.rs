@@ -4,27 +4,43 @@ use core::ffi::CStr;
 use core::fmt::{self, Arguments};
 
 use super::super::{Setting, c_str};
+use super::v1::{IS_BUILT, Places};
 use super::{Limit, Rule, weight};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::spec::{BlockIo, Cpu, Memory, Resources, ThrottleDevice};
 
 /// Makes the list of what is to be written.
-struct Limits<'l, 'a> {
+pub(super) struct Limits<'l, 'a> {
     list: List<'a, Limit<'a>>,
-    arena: &'l Arena<'a>,
+    pub(super) arena: &'l Arena<'a>,
+    places: &'l Places<'a>,
 }
 
 impl<'a> Limits<'_, 'a> {
+    /// What the controller of the file has in cgroup v1 is written there: its path is then absolute.
     #[inline(never)]
-    fn push(&mut self, rule: Rule, file: &'a CStr, value: Arguments<'_>) -> Result<'a, ()> {
+    pub(super) fn push(&mut self, rule: Rule, file: &'a CStr, value: Arguments<'_>) -> Result<'a, ()> {
+        let file = match self.places.of(controller(file)) {
+            Some(place) => self.arena.c_str(&[place.mount.as_bytes(), place.below.as_bytes(), b"/", file.to_bytes()])?,
+            None => file,
+        };
         let setting = Setting { file, value: self.arena.format(value)? };
         Ok(self.list.push(self.arena, Limit { setting, rule })?)
     }
+
+    pub(super) fn is_v1(&self, controller: &str) -> bool {
+        IS_BUILT && self.places.of(controller).is_some()
+    }
+}
+
+/// What the name of a file begins with.
+fn controller(file: &CStr) -> &str {
+    file.to_str().unwrap_or_default().split('.').next().unwrap_or_default()
 }
 
 /// A number of which the negative ones mean no limit.
-struct OrMax(i64);
+pub(super) struct OrMax(i64);
 
 impl fmt::Display for OrMax {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,22 +48,32 @@ impl fmt::Display for OrMax {
     }
 }
 
-pub(super) fn limits<'a>(resources: &Resources<'a>, arena: &Arena<'a>) -> Result<'a, List<'a, Limit<'a>>> {
-    let mut limits = Limits { list: List::default(), arena };
+pub(super) fn limits<'a>(resources: &Resources<'a>, places: &Places<'a>, arena: &Arena<'a>) -> Result<'a, List<'a, Limit<'a>>> {
+    let mut limits = Limits { list: List::default(), arena, places };
     if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
         limits.push(Rule::Must, c"pids.max", format_args!("{}", OrMax(if limit == 0 { 1 } else { limit })))?;
     }
     if let Some(memory) = &resources.memory {
-        limits.memory(memory)?;
+        if limits.is_v1("memory") { limits.memory_v1(memory)? } else { limits.memory(memory)? }
     }
     if let Some(block_io) = &resources.block_io {
-        limits.block_io(block_io)?;
+        if limits.is_v1("blkio") { limits.block_io_v1(block_io)? } else { limits.block_io(block_io)? }
     }
     if let Some(cpu) = &resources.cpu {
-        limits.cpu(cpu)?;
+        if limits.is_v1("cpu") {
+            limits.cpu_v1(cpu)?;
+        } else {
+            limits.cpu(cpu)?;
+        }
+        for (file, value) in [(c"cpuset.cpus", cpu.cpus), (c"cpuset.mems", cpu.mems)] {
+            if !value.is_empty() {
+                limits.push(Rule::Must, file, format_args!("{value}"))?;
+            }
+        }
     }
+    let huge: [&[u8]; 2] = if limits.is_v1("hugetlb") { [b".limit_in_bytes", b".rsvd.limit_in_bytes"] } else { [b".max", b".rsvd.max"] };
     for limit in &resources.hugepage_limits {
-        for (rule, end) in [(Rule::Must, &b".max"[..]), (Rule::IfThere, b".rsvd.max")] {
+        for (rule, end) in [(Rule::Must, huge[0]), (Rule::IfThere, huge[1])] {
             let file = arena.c_str(&[b"hugetlb.", limit.page_size.as_bytes(), end])?;
             limits.push(rule, file, format_args!("{}", limit.limit))?;
         }
@@ -64,6 +90,12 @@ pub(super) fn limits<'a>(resources: &Resources<'a>, arena: &Arena<'a>) -> Result
         for line in entry.value.trim_end_matches('\n').split('\n') {
             limits.list.push(arena, Limit { setting: Setting { file, value: line }, rule: Rule::Unified })?;
         }
+    }
+    if let Some(network) = resources.network.as_ref().filter(|_| IS_BUILT) {
+        limits.network_v1(network)?;
+    }
+    if IS_BUILT && places.guards_devices {
+        limits.devices_v1(&resources.devices)?;
     }
     Ok(limits.list)
 }
@@ -131,11 +163,6 @@ impl<'a> Limits<'_, 'a> {
         }
         if let Some(burst) = cpu.burst {
             self.push(Rule::Must, c"cpu.max.burst", format_args!("{burst}"))?;
-        }
-        for (file, value) in [(c"cpuset.cpus", cpu.cpus), (c"cpuset.mems", cpu.mems)] {
-            if !value.is_empty() {
-                self.push(Rule::Must, file, format_args!("{value}"))?;
-            }
         }
         Ok(())
     }
@@ -207,7 +234,7 @@ mod tests {
         let arena = Arena::new(&mut room);
         let text = arena.format(format_args!("{resources}")).unwrap();
         let (resources, _) = crate::json::read::<Resources<'_>>(text.as_bytes(), &arena).unwrap();
-        let limits = limits(resources, &arena).unwrap();
+        let limits = limits(resources, &Places::default(), &arena).unwrap();
         limits.iter().map(|limit| format!("{} {} {:?}", limit.setting.file.to_str().unwrap(), limit.setting.value, limit.rule)).collect()
     }
 

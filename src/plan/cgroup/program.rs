@@ -46,6 +46,14 @@ const DEFAULTS: [Rule; 11] = [
     allow(CHARACTER, Some(10), Some(200), ALL),
 ];
 
+/// The same as cgroup v1 writes them: type, numbers and access.
+pub(super) fn defaults() -> impl Iterator<Item = (&'static str, Option<u32>, Option<u32>, &'static str)> {
+    let text = |rule: &Rule| {
+        (if rule.kind == Some(BLOCK) { "b" } else { "c" }, rule.major, rule.minor, if rule.access == ALL { "rwm" } else { "m" })
+    };
+    DEFAULTS.iter().map(text)
+}
+
 // struct bpf_cgroup_dev_ctx: access_type (type in the low half, access in the high one), major, minor.
 const CONTEXT: u8 = 1;
 const RESULT: u8 = 0;

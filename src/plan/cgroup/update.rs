@@ -1,5 +1,6 @@
 //! New limits for a container that runs: what was not given keeps its old value, where two values make one.
 
+use super::v1::Places;
 use super::{Limit, limits, program};
 use crate::error::Result;
 use crate::mem::{Arena, List};
@@ -23,7 +24,7 @@ pub struct Update<'a> {
 }
 
 /// Plans an update.
-pub fn update<'a>(resources: &Resources<'a>, current: &Current<'_>, arena: &Arena<'a>) -> Result<'a, Update<'a>> {
+pub fn update<'a>(resources: &Resources<'a>, current: &Current<'_>, places: &Places<'a>, arena: &Arena<'a>) -> Result<'a, Update<'a>> {
     let Resources { devices, memory, cpu, pids, block_io, hugepage_limits, network, rdma, unified } = *resources;
     let (mut memory, mut cpu) = (memory, cpu);
     if let Some(memory) = &mut memory {
@@ -45,9 +46,11 @@ pub fn update<'a>(resources: &Resources<'a>, current: &Current<'_>, arena: &Aren
             _ => {}
         }
     }
-    let device_program = if devices.is_present() { Some(program::assemble(Some(resources), arena)?) } else { None };
+    let has_program = devices.is_present() && places.of("devices").is_none();
+    let device_program = if has_program { Some(program::assemble(Some(resources), arena)?) } else { None };
+    let places = Places { guards_devices: devices.is_present() && !has_program, ..*places };
     let resources = Resources { devices, memory, cpu, pids, block_io, hugepage_limits, network, rdma, unified };
-    Ok(Update { limits: limits::limits(&resources, arena)?, device_program })
+    Ok(Update { limits: limits::limits(&resources, &places, arena)?, device_program })
 }
 
 /// `max` as -1; what is no number as 0, which means not given.
@@ -68,6 +71,7 @@ pub fn undoing<'a>(limit: &Limit<'a>, old: &'a str, arena: &Arena<'a>) -> Result
     // A device that has no line has no limit.
     let key = rest.split_once('=').map_or("", |(key, _)| key);
     Ok(match key {
+        "" if limit.setting.file.to_bytes().ends_with(b"ps_device") => arena.format(format_args!("{device} 0"))?,
         "" => arena.format(format_args!("{device} default"))?,
         _ if limit.setting.file == c"rdma.max" => arena.format(format_args!("{device} hca_handle=max hca_object=max"))?,
         key => arena.format(format_args!("{device} {key}=max"))?,
@@ -92,7 +96,7 @@ mod tests {
         let arena = Arena::new(&mut room);
         let text = arena.format(format_args!("{resources}")).unwrap();
         let (resources, _) = crate::json::read::<Resources<'_>>(text.as_bytes(), &arena).unwrap();
-        let update = update(resources, &CURRENT, &arena).unwrap();
+        let update = update(resources, &CURRENT, &Places::default(), &arena).unwrap();
         let limits = update.limits.iter().map(|limit| format!("{} {}", limit.setting.file.to_str().unwrap(), limit.setting.value));
         limits.chain(update.device_program.map(|_| "devices".to_string())).collect()
     }

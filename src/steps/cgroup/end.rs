@@ -4,9 +4,13 @@ use core::ffi::CStr;
 
 use super::events::await_empty;
 use super::members::{child_after, each_pid};
-use super::{open, write_file};
+use super::{Freezer, open, v1, write_file};
 use crate::mem::PathBuffer;
+use crate::plan::cgroup::v1::IS_BUILT;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
+
+/// How long to try to freeze what is to be killed.
+const FREEZING_MS: u32 = 500;
 
 /// Kills every process in it and below, frozen or not.
 pub fn kill_all(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -14,13 +18,18 @@ pub fn kill_all(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
         Err(Errno::NOENT) => {} // before Linux 5.14
         answer => return answer,
     }
-    let _ = write_file(cgroup, c"cgroup.freeze", b"1"); // so that nobody forks meanwhile
+    // So that nobody forks meanwhile.
+    if write_file(cgroup, c"cgroup.freeze", b"1").is_err() && IS_BUILT {
+        let _ = v1::freeze(cgroup, Freezer::Frozen, FREEZING_MS); // without a freezer they are killed as they are met
+    }
     let killed = each_pid(cgroup, &mut |pid| {
         if let Some(pid) = task::Pid::from_raw(pid as i32) {
             let _ = task::kill_process(pid, task::Signal::KILL); // ESRCH: it has ended meanwhile
         }
     });
-    let _ = write_file(cgroup, c"cgroup.freeze", b"0");
+    if write_file(cgroup, c"cgroup.freeze", b"0").is_err() && IS_BUILT {
+        let _ = write_file(cgroup, c"freezer.state", b"THAWED"); // in cgroup v1 they die when they go on
+    }
     killed
 }
 
@@ -35,7 +44,10 @@ pub fn remove(path: &CStr, timeout_ms: u32) -> Result<(), Errno> {
         Err(Errno::NOENT) => return Ok(()),
         cgroup => cgroup?,
     };
-    await_empty(cgroup.as_fd(), timeout_ms)?;
+    match await_empty(cgroup.as_fd(), timeout_ms) {
+        Err(Errno::NOENT) if IS_BUILT => return v1::remove(path, timeout_ms),
+        empty => empty?,
+    }
     remove_children(cgroup.as_fd())?;
     match fs::unlinkat(fs::CWD, path, fs::AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -58,7 +70,7 @@ pub fn remove_levels(path: &CStr, levels: usize) {
 }
 
 /// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.
-fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(super) fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
     while let Some((mut name, mut child)) = first_child(cgroup)? {
         let mut parent = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
         while let Some((below, grandchild)) = first_child(child.as_fd())? {

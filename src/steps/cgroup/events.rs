@@ -3,7 +3,8 @@
 use core::ffi::CStr;
 
 use super::{read_file, write_file};
-use crate::sys::{BorrowedFd, Errno, OwnedFd, fs, task};
+use crate::plan::cgroup::v1;
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// Freezes or thaws all that is in it and below, and waits, at most `timeout_ms`, until that is so.
 /// Errors: EBUSY in the end; of freezing also, after which it is thawed again.
@@ -12,7 +13,10 @@ pub fn freeze(cgroup: BorrowedFd<'_>, wanted: Freezer, timeout_ms: u32) -> Resul
         Freezer::Frozen => (b"1", b"frozen 1"),
         Freezer::Thawed => (b"0", b"frozen 0"),
     };
-    write_file(cgroup, c"cgroup.freeze", text)?;
+    match write_file(cgroup, c"cgroup.freeze", text) {
+        Err(Errno::NOENT) if v1::IS_BUILT => return super::v1::freeze(cgroup, wanted, timeout_ms),
+        written => written?,
+    }
     let reached = await_line(cgroup, line, timeout_ms);
     if reached.is_err() && wanted == Freezer::Frozen {
         let _ = write_file(cgroup, c"cgroup.freeze", b"0"); // the error that is told is the first one
@@ -31,17 +35,16 @@ pub enum Freezer {
 
 /// Whether all of its processes are frozen.
 pub fn is_frozen(cgroup: BorrowedFd<'_>) -> bool {
-    is_frozen_in(cgroup, c"cgroup.events")
-}
-
-/// The same by the path of its cgroup.events.
-pub fn says_frozen(events: &CStr) -> bool {
-    is_frozen_in(fs::CWD, events)
-}
-
-fn is_frozen_in(directory: BorrowedFd<'_>, events: &CStr) -> bool {
     let mut buffer = [0; 256];
-    read_file(directory, events, &mut buffer).is_ok_and(|events| has_line(events, b"frozen 1"))
+    match read_file(cgroup, c"cgroup.events", &mut buffer) {
+        Ok(events) => has_line(events, b"frozen 1"),
+        Err(_) => super::v1::is_frozen(cgroup),
+    }
+}
+
+/// The same by its path; not so, if it is gone.
+pub fn is_frozen_at(path: &CStr) -> bool {
+    super::open(path).is_ok_and(|cgroup| is_frozen(cgroup.as_fd()))
 }
 
 /// Waits until no process is in it or below.

@@ -38,9 +38,9 @@ fn number(cgroup: BorrowedFd<'_>, name: &CStr) -> Option<u64> {
     core::str::from_utf8(text).ok()?.trim_end().parse().ok()
 }
 
-/// Attaches the device program.
+/// Attaches the device program, if there is one.
 pub fn guard_devices<'a>(cgroup: BorrowedFd<'_>, program: &[u64]) -> Result<(), Trouble<'a>> {
-    if sys::is_undefended("device-program") {
+    if program.is_empty() || sys::is_undefended("device-program") {
         return Ok(());
     }
     let program = sys::load_device_program(program).map_err(Trouble::Devices)?;

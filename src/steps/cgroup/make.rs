@@ -3,8 +3,9 @@
 use core::ffi::CStr;
 
 use super::members::own_pids;
-use super::{DIRECTORY, Trouble, is_frozen, read_file, write_file};
+use super::{DIRECTORY, Trouble, is_frozen, read_file, v1, write_file};
 use crate::mem::PathBuffer;
+use crate::plan::cgroup::v1::IS_BUILT;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// The kernel has fourteen controllers, with names of at most ten letters.
@@ -30,7 +31,13 @@ pub fn adopt<'a>(mount: &CStr, path: &str) -> Result<OwnedFd, Trouble<'a>> {
 fn enter<'a>(top: &OwnedFd, path: &str) -> Result<OwnedFd, Trouble<'a>> {
     let leaf = open_level(top.as_fd(), path).map_err(Trouble::Directory)?;
     let (mut theirs, mut ours) = ([0; CONTROLLERS_BYTES], [0; CONTROLLERS_BYTES]);
-    let theirs = read_file(top.as_fd(), c"cgroup.controllers", &mut theirs).unwrap_or_default();
+    let theirs = match read_file(top.as_fd(), c"cgroup.controllers", &mut theirs) {
+        Err(Errno::NOENT) if IS_BUILT => {
+            let inherited = v1::inherit_cpusets(top.as_fd(), path);
+            return inherited.map(|()| leaf).map_err(Trouble::Directory);
+        }
+        controllers => controllers.unwrap_or_default(),
+    };
     if read_file(leaf.as_fd(), c"cgroup.controllers", &mut ours) != Ok(theirs) {
         for level in levels(path) {
             hand_on(top.as_fd(), level, theirs);
@@ -71,7 +78,7 @@ fn relative(path: &str) -> PathBuffer {
     buffer
 }
 
-fn open_level(top: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open_level(top: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
     fs::openat(top, relative(path).as_c_str(), DIRECTORY, fs::Mode::empty())
 }
 
