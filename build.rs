@@ -14,6 +14,8 @@ fn main() {
             println!("cargo::rerun-if-changed=cross/{script}.ld");
             println!("cargo::rustc-link-arg-bins=-T{}/cross/{script}.ld", env!("CARGO_MANIFEST_DIR"));
         }
+        // What takes how much of the binary, for cross/size.
+        println!("cargo::rustc-link-arg-bins=-Map={}/ocinit.map", std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     }
     println!("cargo::rerun-if-changed={SYSCALLS}");
     let table = std::fs::read_to_string(SYSCALLS).expect(SYSCALLS);

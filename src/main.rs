@@ -11,7 +11,7 @@ use core::ffi::{c_char, c_int};
 pub extern "C" fn rust_eh_personality() {}
 
 /// Named by 32-bit ARM's unwind tables where core comes prebuilt with them.
-#[cfg(target_arch = "arm")]
+#[cfg(all(target_arch = "arm", not(feature = "libseccomp")))]
 #[unsafe(no_mangle)]
 pub extern "C" fn __aeabi_unwind_cpp_pr0() {}
 
