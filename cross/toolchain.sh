@@ -3,7 +3,7 @@
 #
 # Must: say what it chose and what it installed. Mustn't: change how the machine is set up beyond installing packages.
 
-TOOLS=target/cross
+TOOLS=${TOOLS:-target/cross}
 # A panic is a bug of ours, and ends the process at once (SIGILL or SIGTRAP): its sentences and places would be a fifth of the binary.
 # Both flags need core built from source.
 SILENT_PANICS="'-Cpanic=immediate-abort','-Zunstable-options','-Zlocation-detail=none'"
@@ -47,8 +47,8 @@ triple() {
     die "no such target: $name (there are: $(targets every | tr '\n' ' '))"
 }
 
-# targets [all | tier1 | every]: `tier1` boots and runs the container suites; tier 2 builds and is tested under qemu-user; tier 0 is a
-# recipe that nobody has seen succeed, built only where it is named.
+# targets [all | tier1 | every]: `tier1` boots and runs the container suites; tier 2 builds, and what was tested of it
+# docs/boards.md says; tier 0 would be a recipe that nobody has seen succeed, built only where it is named.
 targets() {
     local target tier
     for target in $(awk '!/^#/ && NF { print $1 }' cross/budgets); do
@@ -58,10 +58,10 @@ targets() {
 }
 
 # The variables of a target's folder: debian_arch, and debian_suite where this machine's has not that architecture; where its musl comes
-# from (musl_dir, or zig_target); qemu, tier. For those that boot: kernel_package; machine (QEMU's command) and machine_package; console and
+# from (musl_dir, or zig_target); opt_level, where it is not Cargo.toml's; qemu, tier. For those that boot: kernel_package; busybox_file, where the package busybox-static has it elsewhere than in bin; machine (QEMU's command) and machine_package; console and
 # console_numbers (its device); report_port and report_device (the second serial port, in the machine and for QEMU).
 load_target() {
-    unset debian_arch debian_suite musl_dir zig_target qemu tier kernel_package machine machine_package console console_numbers report_port report_device
+    unset debian_arch debian_suite musl_dir zig_target opt_level qemu tier kernel_package busybox_file machine machine_package console console_numbers report_port report_device
     # shellcheck source=/dev/null
     . "cross/$1/target.env"
 }
@@ -164,7 +164,8 @@ cargo_by_debian() {
     [ "$scope" = std ] || link="$link,$SILENT_PANICS,$OUTLINED"
     if [ "$scope" != core ]; then
         # std's panic machinery names an unwinder even where panics abort.
-        link="$link,'-Lnative=$libc'"
+        # Some targets would have it from a shared library, were they not told to be static.
+        link="$link,'-Lnative=$libc','-Ctarget-feature=+crt-static'"
         [ -n "${zig_target:-}" ] || link="$link,'-Lnative=$(library "$target" libunwind-14-dev usr/lib/llvm-14/lib/libunwind.a)'"
     fi
     [ "$scope" != std ] || set -- "$@" -Zpanic-abort-tests

@@ -1,18 +1,34 @@
 //! Every command and option in one table: the parser works from it and help is printed from it. It must not do anything.
 
+use super::built::reduced;
+
+/// What an option is for, if help is to say it.
+#[cfg(feature = "help")]
+macro_rules! shown {
+    ($help:literal) => {
+        $help
+    };
+}
+#[cfg(not(feature = "help"))]
+macro_rules! shown {
+    ($help:literal) => {
+        ""
+    };
+}
+
 /// A row: `option!("name,n=WORD", value, "help")`.
 macro_rules! option {
     ($spelling:literal, Switch, $help:literal $(,)?) => {
-        OptionRow(concat!("S", $spelling, "\n", $help))
+        OptionRow(concat!("S", $spelling, "\n", shown!($help)))
     };
     ($spelling:literal, Text, $help:literal $(,)?) => {
-        OptionRow(concat!("T", $spelling, "\n", $help))
+        OptionRow(concat!("T", $spelling, "\n", shown!($help)))
     };
     ($spelling:literal, Number, $help:literal $(,)?) => {
-        OptionRow(concat!("N", $spelling, "\n", $help))
+        OptionRow(concat!("N", $spelling, "\n", shown!($help)))
     };
     ($spelling:literal, Many, $help:literal $(,)?) => {
-        OptionRow(concat!("M", $spelling, "\n", $help))
+        OptionRow(concat!("M", $spelling, "\n", shown!($help)))
     };
 }
 
@@ -28,7 +44,7 @@ macro_rules! hidden {
 pub struct CommandRow {
     /// The word on the command line.
     pub name: &'static str,
-    /// What to do. `None`: known from runc, not built yet.
+    /// What to do. `None`: known from runc and not built yet, or left out of this binary.
     pub verb: Option<Verb>,
     /// The arguments, as the usage line shows them.
     pub arguments: &'static str,
@@ -267,7 +283,7 @@ const EVENTS: &[OptionRow] = &[
 ];
 
 /// What most rows have; each row says only what differs.
-const PLAIN: CommandRow = CommandRow {
+pub(super) const PLAIN: CommandRow = CommandRow {
     name: "",
     verb: None,
     arguments: "<container-id>",
@@ -280,7 +296,7 @@ const PLAIN: CommandRow = CommandRow {
 };
 
 /// All commands, in the order in which help lists them.
-pub const COMMANDS: &[CommandRow] = &[
+pub const COMMANDS: &[CommandRow] = &reduced([
     CommandRow {
         name: "blame",
         verb: Some(Verb::Blame),
@@ -513,7 +529,7 @@ pub const COMMANDS: &[CommandRow] = &[
         ..PLAIN
     },
     CommandRow { name: "update", verb: Some(Verb::Update), summary: "change the resource limits of a container", options: UPDATE, ..PLAIN },
-];
+]);
 
 /// The command of this name. `h` is `help`.
 pub fn command(name: &[u8]) -> Option<&'static CommandRow> {

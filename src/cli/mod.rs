@@ -1,6 +1,7 @@
 //! The command line: argv becomes one request, answers become text or JSON. Nothing below may know that a command line exists.
 
 pub mod boot;
+pub mod built;
 pub mod chart;
 pub mod check;
 pub mod features;

@@ -13,7 +13,7 @@ pub enum Refusal<'a> {
     Misuse(Option<&'static CommandRow>, Misuse<'a>),
     /// No such command.
     UnknownCommand(&'a CStr),
-    /// Known from runc, not built yet.
+    /// Known from runc and not built yet, or left out of this binary.
     NotBuilt(&'static CommandRow),
     /// `--root /`: state would lie among the root directory's entries, and `delete` deletes.
     RootIsSlash,
@@ -93,7 +93,10 @@ impl Display for Refusal<'_> {
         match self {
             Refusal::Misuse(_, misuse) => misuse.fmt(f),
             Refusal::UnknownCommand(name) => write!(f, "No help topic for '{}'", Lossy(name.to_bytes())),
-            Refusal::NotBuilt(row) => write!(f, "ocinit: the command \"{}\" is not built yet", row.name),
+            Refusal::NotBuilt(row) => {
+                let why = if row.is_left_out() { "left out of this binary" } else { "not built yet" };
+                write!(f, "ocinit: the command \"{}\" is {why}", row.name)
+            }
             Refusal::RootIsSlash => f.write_str("Option --root argument should not be set to /"),
             Refusal::LogFormat(value) => write!(f, "invalid log-format: {}", Lossy(value)),
             Refusal::CgroupManager(value) => write!(f, "invalid cgroup-manager: {}", Lossy(value)),

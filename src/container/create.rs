@@ -21,6 +21,7 @@ use super::{facts, image, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result, Step};
 use crate::log::Log;
 use crate::mem::Arena;
+use crate::names::subjects::IMAGES;
 use crate::plan::cgroup::Manager;
 use crate::plan::check::Problem;
 use crate::plan::{self, Facts, Options, Plan};
@@ -366,8 +367,8 @@ impl Work {
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
         let image = match &self.plan.image {
-            Some(image) => Some(image::mount(image, self.plan.id, &self.bundle.arena)?),
-            None => None,
+            Some(image) if IMAGES => Some(image::mount(image, self.plan.id, &self.bundle.arena)?),
+            _ => None,
         };
         let ignored_signals = facts::ignored_signals(self.procfs.as_fd());
         let made = start::make_child(self.plan, self.cgroup());

@@ -3,6 +3,7 @@
 use super::words;
 use crate::error::{Doing, Fault, Result, Step};
 use crate::mem::Arena;
+use crate::names::subjects::NET_DEVICES;
 use crate::plan::Plan;
 use crate::steps::network::Places;
 use crate::sys::{BorrowedFd, fs, task};
@@ -21,6 +22,9 @@ pub fn move_in(
     gone: &mut Option<Gone>,
     arena: &Arena<'static>,
 ) -> Result<'static, ()> {
+    if !NET_DEVICES {
+        return Ok(());
+    }
     let open = |path| fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", path);
     let own = open(c"self/ns/net")?;
     let container = open(arena.format_c(format_args!("{}/ns/net", pid.as_raw_nonzero()))?)?;
@@ -35,6 +39,8 @@ pub fn move_in(
 impl Gone {
     /// Takes them back from a container that failed: a virtual device would otherwise end with its namespace.
     pub fn take_back(&self, plan: &Plan<'_>) {
-        self.places.move_out(&plan.net_devices, self.count);
+        if NET_DEVICES {
+            self.places.move_out(&plan.net_devices, self.count);
+        }
     }
 }

@@ -5,11 +5,15 @@ use core::ffi::CStr;
 use super::state::Record;
 use crate::error::{Error, Result};
 use crate::mem::{Arena, PathBuffer};
+use crate::names::subjects::INTEL_RDT;
 use crate::plan::rdt::{LAST_STATUS, Rdt};
 use crate::sys::{Errno, fs, task};
 
 /// Makes what is to be made, and puts the process in it; its children follow.
 pub fn apply<'a>(rdt: &Rdt<'a>, pid: task::Pid, arena: &Arena<'a>) -> Result<'a, ()> {
+    if !INTEL_RDT {
+        return Ok(());
+    }
     if rdt.must_exist {
         let missing = "clos dir not accessible (must be pre-created when no schema is given)";
         fs::statat(fs::CWD, rdt.group, fs::AtFlags::empty()).map_err(Error::on(missing, shown(rdt.group)))?;
@@ -26,6 +30,9 @@ pub fn apply<'a>(rdt: &Rdt<'a>, pid: task::Pid, arena: &Arena<'a>) -> Result<'a,
 
 /// Puts another process where the container's first one is: for `exec`.
 pub fn join<'a>(record: &Record<'a>, pid: task::Pid, arena: &Arena<'a>) -> Result<'a, ()> {
+    if !INTEL_RDT {
+        return Ok(());
+    }
     let pid = arena.format(format_args!("{}\n", pid.as_raw_nonzero()))?;
     for group in [record.resctrl, record.resctrl_monitor].into_iter().filter(|group| !group.is_empty()) {
         let file = arena.c_str(&[group.as_bytes(), b"/tasks"])?;
@@ -53,12 +60,18 @@ pub fn change<'a>(record: &Record<'a>, schemata: &str, arena: &Arena<'a>) -> Res
 
 /// Removes what goes with the container.
 pub fn remove<'a>(record: &Record<'a>) -> Result<'a, ()> {
+    if !INTEL_RDT {
+        return Ok(());
+    }
     remove_group(record.resctrl_monitor)?;
     if record.resctrl_is_own { remove_group(record.resctrl) } else { Ok(()) }
 }
 
 /// The same from the plan.
 pub fn remove_of_plan(rdt: Option<Rdt<'static>>) -> Result<'static, ()> {
+    if !INTEL_RDT {
+        return Ok(());
+    }
     let Some(rdt) = rdt else { return Ok(()) };
     remove_group(rdt.monitor.map_or("", shown))?;
     if rdt.is_own { remove_group(shown(rdt.group)) } else { Ok(()) }

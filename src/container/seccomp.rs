@@ -6,6 +6,7 @@ use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::log::{JsonString, Log};
 use crate::mem::Arena;
+use crate::names::subjects;
 use crate::plan::Plan;
 use crate::plan::hooks::About;
 use crate::plan::seccomp::{Listener, each_unknown_name};
@@ -18,7 +19,9 @@ pub fn tell(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
     let (Some(filter), Some(profile), true) = (&plan.seccomp, profile, log.is_debug()) else { return };
     log.debug(format_args!("seccomp filter flags: {}", filter.flags));
     log.debug(format_args!("seccomp filter instructions: {}", filter.program.len()));
-    each_unknown_name(profile, &mut |_, _, name| log.debug(format_args!("unknown seccomp syscall \"{name}\" ignored")));
+    if subjects::SECCOMP {
+        each_unknown_name(profile, &mut |_, _, name| log.debug(format_args!("unknown seccomp syscall \"{name}\" ignored")));
+    }
 }
 
 /// Whose filter it is.

@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use super::dbus::{Connection, Message, Writer};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
+use crate::names::subjects::SYSTEMD;
 use crate::plan::cgroup::{Property, Scope};
 use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, task};
 
@@ -49,6 +50,9 @@ impl Keeper {
 
 /// Starts the unit and waits until it is there. A slice has no processes of its own and so no keeper.
 pub fn start<'a>(scope: &Scope<'a>, arena: &Arena<'a>) -> Result<'a, Option<Keeper>> {
+    if !SYSTEMD {
+        return Ok(None);
+    }
     let keeper = if scope.unit.ends_with(".slice") { None } else { Some(Keeper::new()?) };
     let mut talk = Talk::new(scope.socket, scope.unit, arena)?;
     let mut body = Writer::new();
@@ -74,6 +78,9 @@ pub fn start<'a>(scope: &Scope<'a>, arena: &Arena<'a>) -> Result<'a, Option<Keep
 
 /// Stops the unit and waits until it is gone; one that is gone already is no error.
 pub fn stop<'a>(unit: &str, socket: &CStr, arena: &Arena<'a>) {
+    if !SYSTEMD {
+        return;
+    }
     let (Ok(unit), Ok(socket)) = (arena.format(format_args!("{unit}")), arena.c_str(&[socket.to_bytes()])) else { return };
     let Ok(mut talk) = Talk::new(socket, unit, arena) else { return };
     let mut body = Writer::new();
@@ -87,6 +94,9 @@ pub fn stop<'a>(unit: &str, socket: &CStr, arena: &Arena<'a>) {
 
 /// Changes properties of a unit that runs, until the machine is started anew.
 pub fn change<'a>(unit: &'a str, properties: &List<'_, Property<'_>>, socket: &'a CStr, arena: &Arena<'a>) -> Result<'a, ()> {
+    if !SYSTEMD {
+        return Ok(());
+    }
     if properties.is_empty() {
         return Ok(());
     }

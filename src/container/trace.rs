@@ -8,6 +8,7 @@ use core::fmt::{self, Write};
 use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::mem::{Arena, Full};
+use crate::names::subjects::SECCOMP_TOOLS;
 use crate::names::syscalls::{Abi, FAMILY, SLOTS, slot_of};
 use crate::spec::{Config, Seccomp};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, task};
@@ -41,7 +42,7 @@ pub struct Tracer {
 impl Tracer {
     /// Takes the listener from the process, which numbers it so. `gives_up` says whether the process has called capset(2) after the load.
     pub fn take(pidfd: Option<&OwnedFd>, number: u32, gives_up: bool, arena: &Arena<'static>) -> Result<'static, Tracer> {
-        let pidfd = pidfd.ok_or(Error::said("seccomp trace: the kernel has no pidfd, it needs Linux 5.6"))?;
+        let pidfd = pidfd.filter(|_| SECCOMP_TOOLS).ok_or(Error::said("seccomp trace: the kernel has no pidfd, it needs Linux 5.6"))?;
         let listener = sys::take_descriptor(pidfd.as_fd(), number).doing("linux.seccomp: take the listener from the process", "")?;
         let seen = arena.slice(FAMILY.abis.len() * WORDS, |_| Cell::new(0))?;
         let tracer = Tracer { listener, seen, is_over: Cell::new(false) };

@@ -26,6 +26,7 @@ mod rlimits;
 mod scheduling;
 pub mod seccomp;
 mod signals;
+pub mod subjects;
 pub mod syscalls;
 
 pub use capabilities::{CAPABILITIES, capability};

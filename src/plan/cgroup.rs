@@ -19,6 +19,7 @@ use super::namespaces::Namespaces;
 use super::{Facts, Options, Setting};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
+use crate::names::subjects::SYSTEMD;
 use crate::spec::{Config, Resources};
 
 /// A cgroup to make.
@@ -124,6 +125,7 @@ pub(super) fn build<'a>(
     };
     let others = v1::lines(&places, &counts, arena)?;
     let (scope, path) = match options.cgroup_manager {
+        Manager::Systemd { .. } if !SYSTEMD => return Err(Error::said("cgroups made by systemd are left out of this binary")),
         Manager::Systemd { socket } => {
             let (scope, path) = scope::plan(written, socket, facts, options, config, arena)?;
             (Some(scope), path)

@@ -5,7 +5,8 @@
 use core::fmt::{self, Write};
 
 use crate::mem::{Arena, List, Names};
-use crate::spec::{Config, Entry};
+use crate::names::subjects;
+use crate::spec::{Config, Entry, Linux};
 
 mod devices;
 mod hooks;
@@ -127,11 +128,14 @@ pub fn check<'a>(config: &Config<'a>, arena: &Arena<'a>, report: &mut dyn FnMut(
     namespaces::check(config, &linux, namespaces, report);
     id_maps::check(&linux, namespaces, report);
     sysctl::check(&linux, namespaces, report);
-    network::check(&linux, namespaces, arena, report);
+    if subjects::NET_DEVICES {
+        network::check(&linux, namespaces, arena, report);
+    }
     policies::check(&linux, report);
-    if let Some(seccomp) = &linux.seccomp {
+    if let Some(seccomp) = linux.seccomp.as_ref().filter(|_| subjects::SECCOMP) {
         seccomp::check(seccomp, report);
     }
+    left_out(config, &linux, report);
     hooks::check(config, report);
     annotations(config, report);
 }
@@ -147,6 +151,25 @@ fn version(config: &Config<'_>, report: &mut Report<'_>) {
         report.say(&TOP, warning!("ociVersion", "missing; a version such as 1.3.0 is required"));
     } else if !config.oci_version.starts_with("1.") {
         report.say_of(&TOP, warning!("ociVersion", "{} is not a version 1.x; read as one nevertheless"), config.oci_version);
+    }
+}
+
+/// What the config asks for and this binary was built without.
+fn left_out(config: &Config<'_>, linux: &Linux<'_>, report: &mut Report<'_>) {
+    let has = |key| config.annotations.iter().any(|entry| entry.key == key);
+    let asks = [
+        (subjects::NET_DEVICES, "netDevices", !linux.net_devices.is_empty()),
+        (subjects::INTEL_RDT, "intelRdt", linux.intel_rdt.is_some()),
+        (subjects::SECCOMP, "seccomp", linux.seccomp.is_some() && !has("org.ocinit.seccomp.bpf")),
+    ];
+    for (is_built, key, is_asked) in asks {
+        if !is_built && is_asked {
+            report.say(&TOP.key("linux").key(key), error!("", "left out of this binary"));
+        }
+    }
+    let images = [super::image::IMAGE, super::image::UPPER];
+    if let Some(key) = images.into_iter().find(|key| !subjects::IMAGES && has(key)) {
+        report.say(&TOP.key("annotations").key(key), error!("", "left out of this binary"));
     }
 }
 

@@ -21,6 +21,7 @@ use core::ffi::CStr;
 
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
+use crate::names::subjects;
 use crate::spec::{Config, Linux};
 
 /// What the host is: found out by `container::facts`, judged here.
@@ -126,10 +127,10 @@ pub fn build<'a>(config: &Config<'a>, facts: &Facts<'a>, options: &Options<'a>, 
     Ok(arena.put(Plan {
         id: options.id,
         cgroup,
-        rdt: rdt::build(linux.as_ref(), facts, options, arena)?,
+        rdt: if subjects::INTEL_RDT { rdt::build(linux.as_ref(), facts, options, arena)? } else { None },
         keyring: keyring(options, arena)?,
         root: mounts::root(config, facts, options, &namespaces, arena)?,
-        image: image::build(config, facts, &namespaces, arena)?,
+        image: if subjects::IMAGES { image::build(config, facts, &namespaces, arena)? } else { None },
         devices: devices::build(config, &mounts, &namespaces, arena)?,
         sysctls: sysctls(linux.as_ref(), arena)?,
         readonly_paths: paths(linux.as_ref().map(|linux| &linux.readonly_paths), arena)?,
@@ -150,7 +151,11 @@ fn filter<'a>(config: &Config<'a>, facts: &Facts<'a>, arena: &Arena<'a>) -> Resu
     if let Some(blob) = facts.seccomp_blob {
         return seccomp::precompiled(blob, profile, arena).map(Some);
     }
-    profile.map(|profile| seccomp::compile(profile, arena)).transpose()
+    match profile {
+        Some(profile) if subjects::SECCOMP => seccomp::compile(profile, arena).map(Some),
+        Some(_) => Err(Error::said("linux.seccomp: left out of this binary")),
+        None => Ok(None),
+    }
 }
 
 fn keyring<'a>(options: &Options<'a>, arena: &Arena<'a>) -> Result<'a, Option<&'a CStr>> {

@@ -8,6 +8,7 @@ use super::sync::{self, REQUEST_NET_DEVICES};
 use super::{At, Done, Stage};
 use crate::error::Note;
 use crate::mem::List;
+use crate::names::subjects::NET_DEVICES;
 use crate::plan::network::NetDevice;
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd};
 
@@ -22,7 +23,7 @@ const ADDRESSES_BYTES: usize = 4096;
 
 /// Waits while the parent moves the network devices here.
 pub fn await_devices(stage: &mut Stage<'_, '_>) -> Done {
-    if stage.plan.net_devices.is_empty() { Ok(()) } else { sync::ask(stage, REQUEST_NET_DEVICES) }
+    if !NET_DEVICES || stage.plan.net_devices.is_empty() { Ok(()) } else { sync::ask(stage, REQUEST_NET_DEVICES) }
 }
 
 /// One network namespace: itself, and a routing socket in it.

@@ -4,6 +4,7 @@ use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_
 
 use super::{At, Done, Stage, image, sync};
 use crate::error::Note;
+use crate::names::subjects::IMAGES;
 use crate::plan::mounts::{Entry, Root};
 use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, fs, task};
 
@@ -18,8 +19,8 @@ pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
         make_private(stage, &open(stage)?).map_err(At::note(Note::Propagation))?;
     }
     let root = match stage.image {
-        Some(mounted) => image::attach(stage, mounted)?,
-        None => match sys::bind_onto_itself(stage.plan.root.path) {
+        Some(mounted) if IMAGES => image::attach(stage, mounted)?,
+        _ => match sys::bind_onto_itself(stage.plan.root.path) {
             Err(Errno::NOSYS | Errno::ACCESS) => bind(stage)?,
             bound => bound.map_err(At::note(Note::OpenSource))?,
         },

@@ -1,7 +1,7 @@
 //! `linux.intelRdt`, `linux.memoryPolicy`, `linux.personality`.
 
 use super::{At, Report, TOP, error, has, warning};
-use crate::names;
+use crate::names::{self, subjects};
 use crate::plan::scheduling::MOST_NODE;
 use crate::spec::{IntelRdt, Linux, MemoryPolicy, Personality};
 
@@ -10,7 +10,7 @@ const NAME_MAX: usize = 255;
 
 pub(super) fn check(linux: &Linux<'_>, report: &mut Report<'_>) {
     let at = &TOP.key("linux");
-    if let Some(rdt) = &linux.intel_rdt {
+    if let Some(rdt) = linux.intel_rdt.as_ref().filter(|_| subjects::INTEL_RDT) {
         intel_rdt(rdt, &at.key("intelRdt"), report);
     }
     if let Some(policy) = &linux.memory_policy {
