@@ -149,6 +149,7 @@ pub const GLOBAL: &[OptionRow] = &[
     option!("debug", Switch, "log more"),
     option!("systemd-cgroup", Switch, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
     option!("cgroup-manager=MANAGER", Text, "cgroupfs, systemd or disabled (default: cgroupfs)"),
+    option!("device-fallback", Switch, "where the kernel cannot guard devices: no CAP_MKNOD, nodev, only the given nodes"),
     option!("rootless=BOOL", Text, "go on where rights over cgroups are missing: true, false or auto (default: auto)"),
     HELP,
     option!("version,v", Switch, "show the version"),

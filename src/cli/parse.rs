@@ -67,6 +67,8 @@ pub struct Global<'a> {
     pub debug: bool,
     /// Who makes the cgroups.
     pub cgroup_manager: CgroupManager,
+    /// Whether to go on where the kernel cannot guard devices.
+    pub device_fallback: bool,
     /// Whether missing rights over cgroups are no error.
     pub rootless: Rootless,
 }
@@ -291,6 +293,7 @@ fn global<'a>(given: &Given<'a>) -> Result<'a, Global<'a>> {
             b"disabled" => CgroupManager::Disabled,
             other => return Err(Refusal::CgroupManager(other)),
         },
+        device_fallback: given.is_on("device-fallback"),
         rootless: match given.bytes("rootless") {
             b"" | b"auto" => Rootless::Auto,
             other => match truth(other) {

@@ -277,6 +277,7 @@ impl<'a> Context<'a> {
             console_socket: create.console_socket,
             pidfd_socket: create.pidfd_socket,
             is_traced: false,
+            device_fallback: self.global.device_fallback,
             is_detached,
             gate,
             blocked_signals: sys::block_all(),

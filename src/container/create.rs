@@ -17,7 +17,7 @@ use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
 use super::trace::{self, Tracer};
-use super::{facts, image, net_devices, rdt, seccomp, trouble, words};
+use super::{facts, guard, image, net_devices, rdt, seccomp, trouble, words};
 use crate::error::{Doing, Error, Result, Step};
 use crate::log::Log;
 use crate::mem::Arena;
@@ -47,6 +47,8 @@ pub struct Request<'a, 'l> {
     pub is_detached: bool,
     /// Who gives the start.
     pub gate: Gate,
+    /// Whether to go on where the kernel cannot guard devices.
+    pub device_fallback: bool,
     /// Signals that were blocked before the runtime blocked them all.
     pub blocked_signals: sys::Signals,
     /// The runtime's environment, ended by NULL, for hooks.
@@ -187,6 +189,7 @@ fn make_plan<'a>(
         if cgroup_manager == Manager::Disabled {
             request.log.warning(format_args!("--cgroup-manager=disabled: no device rules guard the container, and nothing is limited"));
         }
+        guard::settle(plan, config, request.device_fallback, request.log, memory)?;
         seccomp::tell(config, plan, request.log);
         Ok(plan)
     });
@@ -329,6 +332,7 @@ impl Work {
             systemd: text(home.and_then(|home| home.systemd)),
             created: self.began,
             uid: self.uid,
+            unguarded: self.plan.root.is_nodev,
             shares_pids: !self.plan.namespaces.makes(CLONE_NEWPID),
             root_mount: self.directory.shared_root.as_ref().map_or(0, SharedRoot::before),
             resctrl: self.plan.rdt.and_then(|rdt| rdt.group.to_str().ok()).unwrap_or_default(),

@@ -237,7 +237,11 @@ fn make_plan<'a>(
         is_rootless: false,
         cgroup_manager: Manager::default(),
     };
-    plan::exec::build(config, overrides, &facts, &options, arena)
+    let plan = plan::exec::build(config, overrides, &facts, &options, arena)?;
+    if record.unguarded {
+        plan::unguarded::bound(&mut plan.process.capabilities);
+    }
+    Ok(plan)
 }
 
 /// The container's first process, by which its namespaces are joined.

@@ -12,6 +12,7 @@ pub mod exec;
 pub mod facts;
 pub mod foreground;
 pub mod group;
+mod guard;
 pub mod hooks;
 mod image;
 pub mod list;

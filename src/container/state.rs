@@ -56,6 +56,9 @@ impl fmt::Display for Json<'_, '_> {
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("systemd", systemd), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
         }
+        if self.0.unguarded {
+            f.write_str(",\"unguarded\":true")?;
+        }
         if !others.is_empty() {
             write!(f, ",\"others\":{}", JsonString(others))?;
         }

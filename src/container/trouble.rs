@@ -32,10 +32,10 @@ fn sentence<'a>(trouble: Trouble<'a>, mount: &'a CStr, below: &'a str, arena: &A
         Trouble::Directory(errno) => Error::errno("make the cgroup", path, errno),
         Trouble::NotEmpty(count) => Error::said(arena.format(format_args!("container's cgroup is not empty: {count} process(es) found"))?),
         Trouble::Frozen => Error::said("container's cgroup unexpectedly frozen"),
-        Trouble::Devices(Errno::INVAL | Errno::NOSYS) => Error::text(
+        Trouble::Devices(Errno::INVAL | Errno::NOSYS | Errno::BADF) => Error::text(
             "linux.resources.devices",
             path,
-            "the kernel cannot guard devices by eBPF: it needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF",
+            "the kernel cannot guard devices by eBPF: it needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF, or --device-fallback",
         ),
         Trouble::Devices(errno) => Error::errno("linux.resources.devices: load and attach the eBPF program", path, errno),
         Trouble::InUse(limit, usage) => {

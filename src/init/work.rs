@@ -90,6 +90,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             console_socket: None,
             pidfd_socket: None,
             is_traced: false,
+            device_fallback: false,
             is_detached: false,
             gate: Gate::Channel,
             blocked_signals: sys::Signals::default(),

@@ -141,7 +141,11 @@ pub(super) fn build<'a>(
         is_rootless: options.is_rootless,
         is_optional: options.is_rootless && written.is_empty() && limits.is_empty(),
         limits,
-        device_program: if first.is_some() { &[] } else { program::assemble(resources, arena)? },
+        device_program: if first.is_some() && (places.guards_devices || options.is_rootless) {
+            &[]
+        } else {
+            program::assemble(resources, arena)?
+        },
         owner: if first.is_some() { None } else { owner(config, namespaces) },
         scope,
         others,

@@ -16,6 +16,7 @@ pub mod process;
 pub mod rdt;
 pub mod scheduling;
 pub mod seccomp;
+pub mod unguarded;
 
 use core::ffi::CStr;
 

@@ -20,6 +20,8 @@ pub struct Root<'a> {
     pub path: &'a CStr,
     /// Whether it becomes read-only at the end.
     pub is_readonly: bool,
+    /// Whether no device node on it counts.
+    pub is_nodev: bool,
     /// What the host's mounts become first: MS_SLAVE or MS_PRIVATE with MS_REC; 0 leaves them as they are.
     pub of_the_host: u32,
     /// What the root becomes in the end: MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC or not.
@@ -156,7 +158,14 @@ pub(super) fn root<'a>(
         MS_PRIVATE => MS_PRIVATE | MS_REC,
         _ => MS_SLAVE | MS_REC,
     };
-    Ok(Root { path: absolute(facts.bundle, root.path, arena)?, is_readonly: root.readonly, of_the_host, propagation, entry })
+    Ok(Root {
+        path: absolute(facts.bundle, root.path, arena)?,
+        is_readonly: root.readonly,
+        is_nodev: false,
+        of_the_host,
+        propagation,
+        entry,
+    })
 }
 
 pub(super) fn build<'a>(

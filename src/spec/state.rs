@@ -28,6 +28,8 @@ object! {
         "created" => created: &'a str,
         /// Who created it.
         "uid" => uid: u32,
+        /// Whether no program guards its devices.
+        "unguarded" => unguarded: bool,
         /// Whether it has no pid namespace of its own, so that ending its first process does not end the others.
         "sharesPids" => shares_pids: bool,
         /// Where the container mounts among the host's mounts: the mount that its root's path led to before. 0 otherwise.

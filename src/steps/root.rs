@@ -1,6 +1,6 @@
 //! The root file system: made a mount of its own, entered, and made read-only.
 
-use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE};
+use linux_raw_sys::general::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE};
 
 use super::{At, Done, Stage, image, sync};
 use crate::error::Note;
@@ -30,6 +30,10 @@ pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
         return Err(At::note(Note::OpenSource)(Errno::NOTDIR));
     }
     stage.root_mount = about.mount_id;
+    if stage.plan.root.is_nodev {
+        let nodev = Attributes { set: u64::from(MOUNT_ATTR_NODEV), clear: 0 };
+        sys::remount(stage.procfs, root.as_fd(), nodev).map_err(At::note(Note::Attributes))?;
+    }
     if of_the_host == 0 {
         // The host's peers see nothing of what is mounted in it.
         sys::set_propagation(stage.procfs, root.as_fd(), MS_SLAVE | MS_REC).map_err(At::note(Note::Propagation))?;

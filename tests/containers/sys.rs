@@ -291,6 +291,7 @@ fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
 pub fn number_of(name: &str) -> Option<u32> {
     let number = match name {
         "openat2" => libc::SYS_openat2,
+        "bpf" => libc::SYS_bpf,
         "clone3" => libc::SYS_clone3,
         "fsopen" => libc::SYS_fsopen,
         "fsmount" => libc::SYS_fsmount,
@@ -413,6 +414,7 @@ pub fn call_number(name: &str) -> Option<i64> {
         "kexec_load" => libc::SYS_kexec_load,
         "socket" => libc::SYS_socket,
         "openat2" => libc::SYS_openat2,
+        "bpf" => libc::SYS_bpf,
         "setns" => libc::SYS_setns,
         // Newer than all that profiles name, on 32-bit ARM than its own calls too, which begin at 0xf0000.
         "newest" if cfg!(target_arch = "arm") => 0xf07ff,
