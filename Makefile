@@ -59,7 +59,7 @@ soak: build
 escape: build
 	@RUNTIME=$(RUNTIME) tests/escape/run
 
-## make bench                    ratios against other runtimes, from one interleaved run
+## make bench                    ratios against other runtimes, from one interleaved run; writes docs/bench
 bench: build
 	@tests/bench/run
 
