@@ -51,9 +51,9 @@ demo: build
 board: build
 	@tests/boot/board $(TARGET)
 
-## make soak                     the boot tests with full counts: 1,000 crashes, 50 power cuts, 200 bundles; an hour
+## make soak SOAK=20             the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 bundles; an hour or more
 soak: build
-	@SOAK=1 tests/boot/run
+	@SOAK=$(or $(SOAK),100) tests/boot/run
 
 ## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test
 escape: build

@@ -11,7 +11,7 @@ use crate::init::table::{Head, Row, Snapshot};
 use crate::mem::{Arena, PathBuffer, Text, sort};
 use crate::sys::{AsFd, fs, task};
 
-/// One service's boot, in microseconds since the kernel started; 0 for what did not happen.
+/// One service's boot, in the table's moments; 0 for what did not happen.
 #[derive(Clone, Copy, Default)]
 struct Bar {
     index: usize,
@@ -77,12 +77,8 @@ fn letter(bar: &Bar, at: u32) -> char {
 
 fn text(chart: &Chart<'_>, out: &mut dyn Write) -> fmt::Result {
     let (from, to) = (chart.from, chart.to);
-    writeln!(
-        out,
-        "kernel {} ms, then ocinit {} ms   . waits  c is created  = runs  # is ready",
-        milliseconds(from),
-        milliseconds(to - from)
-    )?;
+    head(chart, out)?;
+    out.write_str("   . waits  c is created  = runs  # is ready\n")?;
     for bar in chart.bars.iter() {
         let mut buffer = [0; 64];
         write!(out, "{:20.20} |", id_of(chart.snapshot.row(bar.index), &mut buffer))?;
@@ -96,6 +92,15 @@ fn text(chart: &Chart<'_>, out: &mut dyn Write) -> fmt::Result {
         out.write_char('\n')?;
     }
     Ok(())
+}
+
+/// How long it took before us, and with us.
+fn head(chart: &Chart<'_>, out: &mut dyn Write) -> fmt::Result {
+    if chart.snapshot.head(Head::WasReset) != 0 {
+        out.write_str("reset by the watchdog, ")?;
+    }
+    let (seconds, from) = (chart.snapshot.head(Head::EpochS), milliseconds(chart.from));
+    write!(out, "kernel {} ms, then ocinit {} ms", u64::from(seconds) * 1000 + u64::from(from), milliseconds(chart.to - chart.from))
 }
 
 /// When it was begun, ran and was ready, after the start of process 1, and for whom it waited last.
@@ -124,8 +129,9 @@ fn svg(chart: &Chart<'_>, out: &mut dyn Write) -> fmt::Result {
     let height = (chart.bars.len() as u64 + 2) * LINE;
     let width = LEFT + WIDTH + 300;
     writeln!(out, "<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' font-family='monospace' font-size='12'>")?;
-    let head = format_args!("kernel {} ms, then ocinit {} ms", milliseconds(from), milliseconds(to - from));
-    writeln!(out, "<text x=\"4\" y=\"14\">{head}</text>")?;
+    out.write_str("<text x=\"4\" y=\"14\">")?;
+    head(chart, out)?;
+    out.write_str("</text>\n")?;
     for (number, bar) in chart.bars.iter().enumerate() {
         let y = (number as u64 + 1) * LINE;
         let mut buffer = [0; 64];

@@ -322,7 +322,7 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
             began: match given.bytes("resume") {
                 b"asked" => Began::Asked,
                 b"fault" => Began::Fault,
-                given => Began::Anew(number(given).unwrap_or(0)),
+                given => Began::Anew(core::str::from_utf8(given).ok().and_then(|given| given.parse().ok()).unwrap_or(0)),
             },
             only_says: if given.is_on("dry-run") { Some(true) } else { given.is_on("check").then_some(false) },
         },

@@ -8,7 +8,7 @@ use crate::init::life::{Life, State};
 use crate::init::read;
 use crate::init::ring;
 use crate::init::table::{self, Head, Row, Snapshot};
-use crate::log::{Lossy, Output, Time};
+use crate::log::Output;
 use crate::mem::{Arena, PathBuffer};
 use crate::sys::{self, AsFd, Errno, OwnedFd, fs, task};
 
@@ -169,8 +169,10 @@ pub fn logs<'a>(id: &str, follows: bool, arena: &Arena<'a>) -> Result<'a, i32> {
         print(&mut |out| {
             let mut text = [0; ring::MOST_LINE_BYTES];
             while let Some(line) = ring::read(room, ends.end, at, &mut text) {
-                let time = Time { seconds: line.time / 1_000_000, nanoseconds: (line.time % 1_000_000 * 1000) as u32 };
-                writeln!(out, "{time} <{}> {}", line.priority, Lossy(&text[..line.len]))?;
+                if follows && line.is_open {
+                    break;
+                }
+                line.print(&text, out)?;
                 at = line.next;
             }
             Ok(())

@@ -42,6 +42,7 @@ struct Context<'a> {
 
 /// Does what the command line says; the exit status.
 pub fn run(arguments: Arguments) -> i32 {
+    let began_us = init::now_us();
     let is_boot = is_boot(arguments);
     if is_boot && arguments.variable("container").is_none() {
         early::prepare();
@@ -66,7 +67,10 @@ pub fn run(arguments: Arguments) -> i32 {
     let Ok(argv) = words else {
         return give_up(&Error::errno("arguments", "", Errno::TOOBIG));
     };
-    let parsed = parse::parse(argv);
+    let mut parsed = parse::parse(argv);
+    if let Request::Command(Command::Boot { began: Began::Anew(began @ 0), .. }) = &mut parsed.request {
+        *began = began_us;
+    }
     answer(arguments, &parsed, &arena)
 }
 

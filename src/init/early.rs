@@ -4,8 +4,9 @@
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::{MS_MOVE, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME, MS_STRICTATIME};
+use linux_raw_sys::general::{MS_MOVE, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_STRICTATIME};
 
+use crate::error::{self, Error};
 use crate::mem::{Arena, PathBuffer};
 use crate::plan::boot::{Boot, KernelLine};
 use crate::sys::{self, AsFd, Errno, fs, task};
@@ -37,12 +38,11 @@ pub fn prepare() {
             let _ = sys::mount(kind, target, kind, flags, c""); // an option that this kernel does not know
         }
     }
-    if !sys::is_open(0) {
-        for _ in 0..3 {
-            if let Ok(console) = fs::open(c"/dev/console", fs::OFlags::RDWR | fs::OFlags::NOCTTY, fs::Mode::empty()) {
-                core::mem::forget(console); // it is a standard stream now
-            }
-        }
+    // Without a console they lead nowhere: that is what the command line sees to before it opens anything.
+    while !sys::is_open(2)
+        && let Ok(console) = fs::open(c"/dev/console", fs::OFlags::RDWR | fs::OFlags::NOCTTY, fs::Mode::empty())
+    {
+        core::mem::forget(console); // it is a standard stream now
     }
 }
 
@@ -60,6 +60,8 @@ pub type Say<'s> = dyn FnMut(u8, core::fmt::Arguments<'_>) + 's;
 /// Does what boot.json says of the machine itself.
 pub fn configure(boot: &Boot<'_>, arena: &Arena<'_>, say: &mut Say<'_>) {
     sys::catch_ctrl_alt_del();
+    // What a bundle with `rootfsPropagation: shared` mounts is everybody's, as on any other system.
+    let _ = sys::mount(c"", c"/", c"", MS_REC | MS_SHARED, c"");
     let _ = sys::loopback_up(); // a kernel without a network has none
     let mut name = [0; 65];
     let hostname = if boot.hostname.is_empty() { read_line(c"/etc/hostname", &mut name) } else { boot.hostname.as_bytes() };
@@ -77,10 +79,19 @@ pub fn configure(boot: &Boot<'_>, arena: &Arena<'_>, say: &mut Say<'_>) {
             failed("sysctl", entry.key, errno);
         }
     }
-    if let Err(errno) = restore_clock(boot.clock) {
+    restore(boot, None, &mut failed);
+}
+
+/// Takes over the time and the randomness that were kept in the file system that this service mounts, or in what is there from the beginning.
+pub fn restore(boot: &Boot<'_>, mount: Option<usize>, failed: &mut dyn FnMut(&str, &str, Errno)) {
+    if boot.mount_of(boot.clock) == mount
+        && let Err(errno) = restore_clock(boot.clock)
+    {
         failed("clock", boot.clock, errno);
     }
-    if let Err(errno) = restore_seed(boot.random_seed) {
+    if boot.mount_of(boot.random_seed) == mount
+        && let Err(errno) = restore_seed(boot.random_seed)
+    {
         failed("random-seed", boot.random_seed, errno);
     }
 }
@@ -287,6 +298,19 @@ pub fn enter_leaf_cgroup() {
     let _ = moved; // without cgroup v2 there is none
 }
 
+/// Makes a directory and those around it.
+pub fn make_directories<'a>(path: &str, arena: &Arena<'a>) -> error::Result<'a, ()> {
+    for (at, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+        let part = arena.c_str(&[&path.as_bytes()[..at]])?;
+        match fs::mkdirat(fs::CWD, part, fs::Mode::from_raw_mode(0o755)) {
+            // On a read-only root it is there, or what follows says what is wrong.
+            Ok(()) | Err(Errno::EXIST | Errno::ROFS) => {}
+            Err(errno) => return Err(Error::at("mkdir", part)(errno)),
+        }
+    }
+    Ok(())
+}
+
 /// Whether a network device is up and has a carrier; without a name, any but the loopback.
 pub fn is_network_up(device: &str) -> bool {
     if !device.is_empty() {
@@ -307,6 +331,8 @@ pub fn is_network_up(device: &str) -> bool {
 
 fn is_device_up(name: &[u8]) -> bool {
     let mut path = PathBuffer::new();
-    let mut buffer = [0; 16];
-    path.set(&[b"/sys/class/net/", name, b"/operstate"]) && read_line(path.as_c_str(), &mut buffer) == b"up"
+    let mut says =
+        |file: &[u8], word: &[u8]| path.set(&[b"/sys/class/net/", name, file]) && read_line(path.as_c_str(), &mut [0; 16]) == word;
+    // Tunnels and the like never say more than that (operstates.rst); a device that is down has no carrier to read.
+    says(b"/operstate", b"up") || says(b"/operstate", b"unknown") && says(b"/carrier", b"1")
 }

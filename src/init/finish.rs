@@ -4,11 +4,11 @@
 
 use linux_raw_sys::general::{MS_RDONLY, MS_REMOUNT, SIGKILL, SIGTERM};
 
+use super::life::State;
 use super::supervise::Init;
 use super::table::FILE;
 use super::{early, work};
 use crate::mem::PathBuffer;
-use crate::plan::boot::Boot;
 use crate::sys::{self, fs, task};
 
 /// How long the rest has after it was told to end, and file systems to be left.
@@ -27,8 +27,7 @@ impl Init<'_> {
         if let Some(watchdog) = self.watchdog.get() {
             sys::feed_watchdog(watchdog); // from here on it resets what hangs
         }
-        let boot = self.boot;
-        let child = work::fork(|| leave_file_systems(boot)).unwrap_or(0);
+        let child = work::fork(|| self.leave_file_systems()).unwrap_or(0);
         self.await_child(child, LEAVE_MS);
         let leave = self.leave.unwrap_or(sys::Leave::Reboot);
         let errno = sys::leave(leave);
@@ -62,26 +61,36 @@ impl Init<'_> {
             let _ = task::poll(&mut [], Some(&task::milliseconds(10))); // likewise
         }
     }
-}
 
-/// In a child: notes the time, writes all files, unmounts what can be, and makes the rest read-only.
-fn leave_file_systems(boot: &Boot<'_>) {
-    if !boot.clock.is_empty() {
-        let _ = early::save_clock(boot.clock); // the next boot goes on from an older time
+    /// In a child: notes the time, writes all files, unmounts what can be, and makes the rest read-only.
+    fn leave_file_systems(&self) {
+        self.save_clock();
+        if self.is_there(self.boot.random_seed) {
+            let _ = early::save_seed(self.boot.random_seed); // the next boot has the one that it was given at its beginning
+        }
+        sys::sync();
+        // A mount below another goes first: each round takes those that nothing lies in any more.
+        const MOST_ROUNDS: usize = 8;
+        for _ in 0..MOST_ROUNDS {
+            if !unmount_each() {
+                break;
+            }
+        }
+        let _ = sys::mount(c"", c"/", c"", MS_REMOUNT | MS_RDONLY, c""); // EBUSY: it was synced
+        sys::sync();
     }
-    if !boot.random_seed.is_empty() {
-        let _ = early::save_seed(boot.random_seed);
-    }
-    sys::sync();
-    // A mount below another goes first: each round takes those that nothing lies in any more.
-    const MOST_ROUNDS: usize = 8;
-    for _ in 0..MOST_ROUNDS {
-        if !unmount_each() {
-            break;
+
+    /// In a child: notes the time.
+    pub fn save_clock(&self) {
+        if self.is_there(self.boot.clock) {
+            let _ = early::save_clock(self.boot.clock); // the next boot goes on from an older time
         }
     }
-    let _ = sys::mount(c"", c"/", c"", MS_REMOUNT | MS_RDONLY, c""); // EBUSY: it was synced
-    sys::sync();
+
+    /// Whether there is such a file to be kept, and the file system in which it lies.
+    fn is_there(&self, path: &str) -> bool {
+        !path.is_empty() && self.boot.mount_of(path).is_none_or(|mount| self.lives[mount].life.state == State::Done)
+    }
 }
 
 /// Unmounts what lies on a device, or makes it read-only. Whether anything changed.

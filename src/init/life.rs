@@ -62,6 +62,8 @@ pub enum Event {
     Alive,
     /// It says that it needs so many milliseconds more.
     Extend(u32),
+    /// It says that it is about to end by itself.
+    Ending,
     /// It says that it is not well, or says nothing any more.
     Unwell,
     /// Its process has ended with this status, 128 + the signal if by one.
@@ -246,6 +248,12 @@ pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, A
             if life.deadline_ms != 0 {
                 life.deadline_ms = life.deadline_ms.max(now + u64::from(milliseconds));
             }
+            Action::None
+        }
+        (State::Starting | State::Ready, Event::Ending) => {
+            // No longer ready, and it has as much time for it as if we had asked.
+            (life.state, life.alive_by_ms) = (State::Starting, 0);
+            life.deadline_ms = now + u64::from(policy.stop_timeout_ms.max(1));
             Action::None
         }
         (State::Preparing, Event::Time) if is_due => {
@@ -502,6 +510,16 @@ mod tests {
     }
 
     #[test]
+    fn one_that_says_it_is_ending_has_its_stop_time_for_it() {
+        let (life, action) = walk(&service(), up(&service()), &[(Event::Ending, 1000)]);
+        assert_eq!((life.state, life.deadline_ms, action), (State::Starting, 6000, Action::None));
+        let (ended, _) = walk(&service(), life, &[(Event::Exited(0), 2000), (Event::Cleaned, 2001)]);
+        assert_eq!((ended.state, ended.failures), (State::Done, 0));
+        let (late, action) = walk(&service(), life, &[(Event::Time, 6000)]);
+        assert_eq!((late.state, late.is_unwell, action), (State::Stopping, true, Action::Signal));
+    }
+
+    #[test]
     fn states_stand_in_the_order_of_their_numbers() {
         assert!(State::ALL.iter().enumerate().all(|(number, (state, _))| *state as usize == number));
     }
@@ -514,6 +532,7 @@ mod tests {
             Just(Event::Ready),
             Just(Event::Alive),
             Just(Event::Extend(100)),
+            Just(Event::Ending),
             Just(Event::Unwell),
             (0..256).prop_map(Event::Exited),
             Just(Event::Cleaned),

@@ -27,10 +27,16 @@ impl Init<'_> {
             token::CLIENT => self.listen_to(index),
             token::LOG => {
                 self.read_log(index);
+                self.publish(index);
             }
             token::NOTIFY => self.read_notify(index),
             token::READY => self.read_ready(index),
-            token::MASTER => self.read_master(index),
+            token::MASTER => {
+                self.read_master(index);
+                self.publish(index);
+            }
+            // How it ended only its parent knows: it counts as a failure.
+            token::GONE if self.lives[index].stranger.get().is_some() => self.exited(index, 255),
             _ => {}
         }
     }
@@ -157,7 +163,10 @@ impl Init<'_> {
                 self.lives[index].ready.close();
                 self.apply(index, Event::Ready);
             }
-            Some(Ok(0)) => self.lives[index].ready.close(),
+            Some(Ok(0)) => {
+                self.lives[index].ready.close();
+                self.publish(index);
+            }
             _ => {}
         }
     }
@@ -273,6 +282,7 @@ impl Init<'_> {
         let output = sys::pipe().map(|(_, writer)| writer);
         let looked = output.and_then(|output: OwnedFd| work::fork(|| work::look(service.id, service.health, output.as_fd(), origin)));
         self.lives[index].health_worker = looked.unwrap_or(0);
+        self.publish(index);
     }
 
     /// What the look said.
@@ -297,6 +307,7 @@ impl Init<'_> {
             self.voice.say(4, format_args!("{}: is not well", service.id));
             self.apply(index, Event::Unwell);
         }
+        self.publish(index);
     }
 
     /// Takes over a client's place after our next life began: nobody is connected.

@@ -2,11 +2,14 @@
 //!
 //! Must: reserve all its memory before the first start, and never wait for anything but its one epoll. What can block is done by children.
 
+mod adopt;
 pub mod control;
 pub mod early;
 mod finish;
 pub mod life;
+mod linuxkit;
 mod listen;
+mod log_files;
 mod notify;
 mod order;
 pub mod read;
@@ -16,51 +19,68 @@ pub mod table;
 mod voice;
 mod work;
 
+pub use supervise::now_us;
 pub use work::STATE_ROOT;
 
 use crate::container::own_executable;
 use crate::error::{Error, Result};
 use crate::mem::Arena;
 use crate::plan::boot::{Boot, KernelLine, Ready, Task};
-use crate::sys::{self, Arguments, AsFd, CPointer, Errno, Events, OwnedFd, Place, fs, task};
+use crate::sys::{self, Arguments, AsFd, CPointer, Errno, Events, Place, fs, task};
 
-use life::{Life, State};
+use life::Life;
 use ring::Ends;
 use supervise::{Again, Init, Live, Phase, token};
-use table::{DIRECTORY, FILE, HEAD_WORDS, Head, ROW_WORDS, Row, Table};
+use table::{DIRECTORY, FILE, Head, ROW_WORDS, Row, Table};
 use voice::Voice;
 use work::Origin;
 
 /// How this life of PID 1 began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Began {
-    /// Nothing was there. When that was, in microseconds since the kernel started, once it is known: we are executed twice.
-    Anew(u32),
+    /// Nothing was there. When that was, in microseconds since the kernel started: the second time that we are executed it is long ago.
+    Anew(u64),
     /// The one before asked for it.
     Asked,
     /// The one before had a fault.
     Fault,
 }
 
-/// Boots, and stays until the end; the exit status.
+/// Boots, and stays until the end; the exit status. A machine that cannot be booted is booted anew: process 1 has nowhere to go.
 pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i32> {
+    let booted = try_boot(arguments, path, began);
+    if let Err(error) = &booted
+        && is_device(arguments)
+    {
+        const SEEN_MS: u64 = 10_000;
+        Voice::new("", true, false).say(2, format_args!("{error}: nothing can be booted, the machine is reset"));
+        let _ = task::poll(&mut [], Some(&task::milliseconds(SEEN_MS))); // it only passes the time
+        sys::leave(sys::Leave::Reboot);
+    }
+    booted
+}
+
+/// Whether the machine is ours, and not only a container.
+fn is_device(arguments: Arguments) -> bool {
+    is_first() && arguments.variable("container").is_none()
+}
+
+fn try_boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i32> {
     let room = sys::map_anonymous(ARENA_BYTES).map_err(Error::on("mmap", "memory for the boot"))?;
     let arena = Arena::over(room);
     let given = arguments.iter().last().filter(|last| !path.is_empty() && last.to_bytes() == path.as_bytes());
     let (began_us, is_anew) = match began {
-        Began::Anew(0) => {
-            let now = supervise::now_us();
-            let argv = again(arguments, arena.format_c(format_args!("--resume={now}"))?, given, &arena)?;
+        Began::Anew(then) => {
+            let argv = again(arguments, arena.format_c(format_args!("--resume={then}"))?, given, &arena)?;
             own_executable::protect(Arguments { argv, ..arguments })?;
-            (now, true)
+            (then, true)
         }
-        Began::Anew(then) => (then, true),
         Began::Asked | Began::Fault => {
             own_executable::protect(arguments)?;
             (0, false)
         }
     };
-    let is_device = is_first() && arguments.variable("container").is_none();
+    let is_device = is_device(arguments);
     let text = if is_first() { read::kernel_line(&arena) } else { "" };
     let line = KernelLine::read(text);
     let mut voice = Voice::new(line.log, is_device, line.debug);
@@ -90,7 +110,7 @@ pub fn boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i
     let made = begin(&boot, began, origin, voice, Again { program, argv: asked, path }, is_device, &arena);
     let mut init = made.map_err(Error::on("reserve the memory for the boot", DIRECTORY))?;
     if is_anew {
-        init.table.set_head(Head::BeganUs, began_us);
+        init.table.begin(began_us);
     }
     init.open_watchdog();
     sys::survive_faults(fault, origin.environment);
@@ -162,11 +182,8 @@ fn begin<'b>(
             live.directory = Some(path.map_err(|_| Errno::NOMEM)?);
         }
     }
-    let old = if matches!(began, Began::Anew(_)) {
-        None
-    } else {
-        fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok()
-    };
+    // Of a life before; one that began anew finds one only where a supervisor was killed, since nobody answered.
+    let old = fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok();
     let table = Table::create(count, boot.log_bytes as usize)?;
     let events = Events::new()?;
     let mut init = Init {
@@ -181,6 +198,7 @@ fn begin<'b>(
         feed_every_ms: 0,
         feed_at_ms: 0,
         origin,
+        clock_at_ms: if is_device && !boot.clock.is_empty() { task::now_ms() + supervise::CLOCK_MS } else { u64::MAX },
         voice,
         is_device,
         phase: Phase::Up,
@@ -199,7 +217,7 @@ fn begin<'b>(
         row[Row::Kind as usize] = service.policy.kind as u32 | u32::from(service.policy.is_critical) << 8;
     }
     if let Some(old) = old {
-        init.adopt(&old, began)?;
+        init.adopt(&old, began, arena);
         init.reap(); // whoever ended meanwhile
     }
     init.listen_again()?;
@@ -216,6 +234,7 @@ fn live(boot: &Boot<'_>, index: usize) -> Live {
         notify: Place::EMPTY,
         ready: Place::EMPTY,
         master: Place::EMPTY,
+        stranger: Place::EMPTY,
         ends: Ends::default(),
         directory: None,
         health_at_ms: 0,
@@ -235,106 +254,6 @@ fn make_directories() -> core::result::Result<(), Errno> {
 }
 
 impl Init<'_> {
-    /// Takes over what the life before left: whoever runs goes on, and nothing that it wrote is lost.
-    fn adopt(&mut self, old: &OwnedFd, began: Began) -> core::result::Result<(), Errno> {
-        let mut head = [0; HEAD_WORDS];
-        sys::read_words(old.as_fd(), &mut head)?;
-        let (count, log_bytes) = (head[Head::Count as usize] as usize, head[Head::LogBytes as usize] as usize);
-        if head[Head::RowWords as usize] != ROW_WORDS as u32 || count > crate::plan::boot::MOST_SERVICES {
-            return Err(Errno::PROTO);
-        }
-        let words = HEAD_WORDS + count * ROW_WORDS;
-        let mut kept = heapless::Vec::<u32, 8>::new();
-        sys::with_words(words, |words| {
-            sys::read_words(old.as_fd(), words)?;
-            for index in 0..count {
-                let row = &words[HEAD_WORDS + index * ROW_WORDS..][..ROW_WORDS];
-                let offset = words.len() * 4 + index * log_bytes;
-                self.adopt_row(row, old, offset as u64, log_bytes);
-            }
-            Ok(())
-        })?;
-        for word in [Head::BeganUs, Head::SettledUs, Head::WasReset] {
-            self.table.set_head(word, head[word as usize]);
-        }
-        self.watchdog = Place::inherited(head[Head::Watchdog as usize]);
-        let _ = kept.push(self.watchdog.number());
-        self.close_others(&kept);
-        if began == Began::Fault {
-            self.count_fault(&head);
-        }
-        Ok(())
-    }
-
-    fn adopt_row(&mut self, row: &[u32], old: &OwnedFd, offset: u64, log_bytes: usize) {
-        let mut buffer = [0; 64];
-        let id = table::text(row, Row::Id, &mut buffer);
-        let life = table::life(row);
-        let Some(index) = self.boot.services.iter().position(|service| service.id == id) else {
-            // It is not to be booted any more: it ends, and a child removes what is left of it.
-            let _ = work::fork(|| work::clean(id, None, &self.origin));
-            return;
-        };
-        let live = &mut self.lives[index];
-        let is_wanted = live.life.is_wanted;
-        live.life = life;
-        // What only waited waits anew, for what the new configuration says.
-        if matches!(life.state, State::Waiting | State::Stopped) && is_wanted != life.is_wanted {
-            live.life = Life { exit: life.exit, restarts: life.restarts, ..Life::new(is_wanted) };
-        }
-        let word = |at: Row| row[at as usize];
-        live.worker = word(Row::Worker);
-        live.health_worker = word(Row::HealthWorker);
-        live.health_failures = word(Row::HealthFailures);
-        live.health_at_ms = table::wide(row, Row::HealthAt);
-        live.report = Place::inherited(word(Row::Report));
-        live.log = Place::inherited(word(Row::Log));
-        live.notify = Place::inherited(word(Row::Notify));
-        live.ready = Place::inherited(word(Row::ReadyFd));
-        live.master = Place::inherited(word(Row::Master));
-        let new = self.table.row(index);
-        for at in [Row::BegunUs, Row::RunningUs, Row::ReadyUs, Row::EndedUs, Row::WaitedFor] {
-            new[at as usize] = word(at);
-        }
-        new[Row::Said as usize..Row::Said as usize + 16].copy_from_slice(&row[Row::Said as usize..Row::Said as usize + 16]);
-        let log = self.table.log(index);
-        let ends = Ends { start: table::wide(row, Row::LogStart), end: table::wide(row, Row::LogEnd), open: None };
-        let used = usize::try_from(ends.end).unwrap_or(usize::MAX).min(log_bytes); // what was never written is not touched
-        if log.len() == log_bytes && fs::pread(old, &mut log[..used], offset) == Ok(used) {
-            live.ends = ends;
-        }
-    }
-
-    /// What the life before had open and this one does not know: its epoll, its table, its socket.
-    fn close_others(&self, kept: &[u32]) {
-        const MOST: u32 = 4096; // as many are handed on
-        let own = [self.events.number(), sys::AsRawFd::as_raw_fd(&self.signals) as u32];
-        for number in (3..MOST).filter(|number| sys::is_open(*number)) {
-            let is_live = |live: &Live| {
-                [&live.report, &live.log, &live.notify, &live.ready, &live.master].iter().any(|place| place.number() == number)
-            };
-            let is_ours = own.contains(&number) || self.voice.is(number);
-            if kept.contains(&number) || self.lives.iter().any(is_live) {
-                let _ = sys::close_on_exec_number(number);
-            } else if !is_ours {
-                sys::close_numbers(&[number]);
-            }
-        }
-    }
-
-    /// The third fault within a minute ends in a reboot: we are no good to anybody.
-    fn count_fault(&mut self, head: &[u32]) {
-        const WINDOW_S: u32 = 60;
-        let now = (task::now_ms() / 1000) as u32;
-        let (faults, since) = (head[Head::Faults as usize], head[Head::FaultsSinceS as usize]);
-        let (faults, since) = if faults == 0 || now - since > WINDOW_S { (1, now) } else { (faults + 1, since) };
-        self.table.set_head(Head::Faults, faults);
-        self.table.set_head(Head::FaultsSinceS, since);
-        if faults >= 3 {
-            self.begin_end(Some(sys::Leave::Reboot).filter(|_| self.is_device), "three faults within a minute");
-        }
-    }
-
     /// Waits for everything that can be read.
     fn listen_again(&mut self) -> core::result::Result<(), Errno> {
         self.events.add(self.signals.as_fd(), token::of(token::SIGNALS, 0))?;
@@ -343,8 +262,13 @@ impl Init<'_> {
             self.events.add(control, token::of(token::CONTROL, 0))?;
         }
         for (index, live) in self.lives.iter().enumerate() {
-            let places =
-                [(&live.log, token::LOG), (&live.notify, token::NOTIFY), (&live.ready, token::READY), (&live.master, token::MASTER)];
+            let places = [
+                (&live.log, token::LOG),
+                (&live.notify, token::NOTIFY),
+                (&live.ready, token::READY),
+                (&live.master, token::MASTER),
+                (&live.stranger, token::GONE),
+            ];
             for (place, kind) in places {
                 if let Some(fd) = place.get() {
                     self.events.add(fd, token::of(kind, index))?;

@@ -17,6 +17,7 @@ pub fn parse<'m>(message: &'m [u8], visit: &mut dyn FnMut(Said<'m>)) {
             b"READY=1" => Event::Ready,
             b"WATCHDOG=1" => Event::Alive,
             b"WATCHDOG=trigger" => Event::Unwell,
+            b"STOPPING=1" => Event::Ending,
             [b'S', b'T', b'A', b'T', b'U', b'S', b'=', text @ ..] => {
                 visit(Said::Status(text));
                 continue;
@@ -53,6 +54,7 @@ mod tests {
     #[test]
     fn a_message_is_taken_line_by_line() {
         assert_eq!(said(b"READY=1\nSTATUS=serving 3\nMAINPID=1\nBARRIER=1\nX_Y=\n"), ["Ready", "serving 3"]);
+        assert_eq!(said(b"STOPPING=1\nSTOPPING=0"), ["Ending"]);
         assert_eq!(said(b"WATCHDOG=1\nWATCHDOG=trigger\nEXTEND_TIMEOUT_USEC=5000000"), ["Alive", "Unwell", "Extend(5000)"]);
         assert_eq!(said(b"EXTEND_TIMEOUT_USEC=-1\nREADY=0\nREADY=11\nready=1\n=\n\0"), [""; 0]);
     }

@@ -36,7 +36,8 @@ impl Init<'_> {
             // Those that wait now wait for what does not come any more.
             Phase::Last if rests(true) => self.phase = Phase::Over,
             Phase::Up if self.table.head(Head::SettledUs) == 0 && self.is_settled() => {
-                self.table.set_head(Head::SettledUs, now_us());
+                let now = self.table.moment(now_us());
+                self.table.set_head(Head::SettledUs, now);
                 self.tell_settled();
             }
             _ => {}
@@ -53,7 +54,7 @@ impl Init<'_> {
     fn tell_settled(&mut self) {
         let count = |state: State| self.lives.iter().filter(|live| live.life.state == state).count();
         let (ready, done, failed) = (count(State::Ready), count(State::Done), count(State::Failed));
-        let ms = now_us().saturating_sub(self.table.head(Head::BeganUs)) / 1000;
+        let ms = self.table.head(Head::SettledUs).saturating_sub(self.table.head(Head::BeganUs)) / 1000;
         self.voice.say(5, format_args!("booted in {ms} ms: {ready} ready, {done} done, {failed} failed"));
         sys::forget_code(); // most of it is never needed again
         if self.is_device {
@@ -143,6 +144,11 @@ impl Init<'_> {
     }
 
     fn is_needed(&self, index: usize) -> bool {
+        if let Task::LogFiles(_) = self.boot.services[index].task {
+            let mut others = self.boot.services.iter().zip(self.lives.iter()).enumerate();
+            return others
+                .any(|(other, (service, live))| other != index && service.policy.kind != Kind::Shutdown && !live.life.is_at_rest());
+        }
         self.boot.services.iter().zip(self.lives.iter()).any(|(service, live)| {
             let needs = |after: &After<'_>| matches!(after, After::Service(other, Condition::Started | Condition::Ready) if usize::from(*other) == index);
             !live.life.is_at_rest() && service.after.iter().any(needs)

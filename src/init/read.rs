@@ -41,7 +41,7 @@ pub struct Place<'a> {
 pub fn plan<'a>(place: &Place<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Result<Boot<'a>> {
     let line = KernelLine::read(place.line);
     let named = if line.boot.is_empty() { place.path } else { line.boot };
-    let mut reader = Reader { root: place.root, arena, tell, found: List::default(), file: written::Boot::default() };
+    let mut reader = Reader { root: place.root, arena, tell, found: List::default(), file: written::Boot::default(), left_out: 0 };
     let is_directory = !named.is_empty() && is_directory(reader.path(&[named])?);
     if named.is_empty() || is_directory {
         reader.boot_file(FILE, false)?;
@@ -71,7 +71,8 @@ pub fn plan<'a>(place: &Place<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Re
     for name in reader.names(DISABLED, "")? {
         disabled.push(arena, *name)?;
     }
-    boot::build(&Input { found: reader.found, file: reader.file, line, disabled }, arena, reader.tell)
+    let input = Input { found: reader.found, left_out: reader.left_out, file: reader.file, line, disabled };
+    boot::build(&input, arena, reader.tell)
 }
 
 /// What a place says of the bundles in it: LinuxKit's layout.
@@ -93,6 +94,8 @@ struct Reader<'r, 't, 'a> {
     tell: &'r mut Tell<'t>,
     found: List<'a, Found<'a>>,
     file: written::Boot<'a>,
+    /// Those that were not even looked at.
+    left_out: usize,
 }
 
 impl<'a> Reader<'_, '_, 'a> {
@@ -165,6 +168,7 @@ impl<'a> Reader<'_, '_, 'a> {
             }
         }
         own.watchdog = file.watchdog.or(own.watchdog);
+        own.log_files = file.log_files.or(own.log_files);
         if file.on_ready.is_present() {
             own.on_ready = file.on_ready;
         }
@@ -218,18 +222,26 @@ impl<'a> Reader<'_, '_, 'a> {
     /// The bundles that boot.json names by their directory.
     fn listed(&mut self) -> Result<()> {
         for bundle in self.file.bundles.iter().filter(|bundle| !bundle.bundle.is_empty()) {
-            if !self.found.iter().any(|found| found.id == bundle.id) {
+            if self.is_full() || !self.found.iter().any(|found| found.id == bundle.id) {
                 self.bundle(Found { id: bundle.id, path: bundle.bundle, number: u32::MAX, ..Found::default() })?;
             }
         }
         Ok(())
     }
 
+    fn is_full(&self) -> bool {
+        self.found.len() >= boot::MOST_BUNDLES
+    }
+
     fn bundle(&mut self, mut found: Found<'a>) -> Result<()> {
+        if self.is_full() {
+            self.left_out += 1;
+            return Ok(());
+        }
         let config = self.path(&[self.join(found.path, "config.json")?])?;
         let is_listed = self.file.bundles.iter().any(|bundle| bundle.id == found.id && !bundle.bundle.is_empty());
         match self.annotations(config) {
-            Ok(Ok(annotations)) => found.annotations = annotations,
+            Ok(Ok((annotations, sources))) => (found.annotations, found.sources) = (annotations, sources),
             Ok(Err(problem)) => found.problem = problem,
             Err(Errno::NOENT) if is_listed => {} // it may lie on what is mounted later
             Err(errno) => found.problem = self.arena.format(format_args!("{}", Error::errno_at("open", config, errno)))?,
@@ -265,7 +277,13 @@ impl<'a> Reader<'_, '_, 'a> {
                     kept.push(arena, entry).map_err(|_| Errno::NOMEM)?;
                 }
             }
-            Ok(Ok(kept))
+            let mut sources = List::default();
+            for source in annotated.mounts.iter().map(|mount| mount.source).chain(annotated.root.map(|root| root.path)) {
+                if source.starts_with('/') {
+                    sources.push(arena, copy(source)?).map_err(|_| Errno::NOMEM)?;
+                }
+            }
+            Ok(Ok((kept, sources)))
         })
     }
 }
@@ -276,7 +294,8 @@ fn contains_nul(text: &[u8]) -> bool {
     text.windows(ESCAPED.len()).any(|window| window == ESCAPED)
 }
 
-type Annotations<'a> = List<'a, Entry<'a, &'a str>>;
+/// Annotations for the boot, and paths of the host that a bundle needs.
+type Annotations<'a> = (List<'a, Entry<'a, &'a str>>, List<'a, &'a str>);
 
 fn open_regular(path: &CStr) -> core::result::Result<OwnedFd, Errno> {
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC | fs::OFlags::NONBLOCK | fs::OFlags::NOCTTY;
@@ -304,7 +323,7 @@ fn read_all(file: &OwnedFd, room: &mut [u8]) -> core::result::Result<usize, Errn
 }
 
 /// A whole file, in memory that is never given back.
-fn read(path: &CStr, most: usize) -> core::result::Result<&'static [u8], Errno> {
+pub fn read(path: &CStr, most: usize) -> core::result::Result<&'static [u8], Errno> {
     let file = open_regular(path)?;
     let room = sys::map_anonymous(size_of_file(&file, most)? + 1)?;
     let len = read_all(&file, room)?;

@@ -2,7 +2,11 @@
 //!
 //! Bytes are counted from the beginning of the log's life; a place is that count modulo the room. A line is a head and its text.
 
-/// Length of the text (u16), priority, 0, time in microseconds since 1970 (u64): in the machine's own order.
+use core::fmt::{self, Write};
+
+use crate::log::{Lossy, Time};
+
+/// Length of the text (u16), priority, 1 as long as the line has no end, time in microseconds since 1970 (u64): in the machine's own order.
 pub const HEAD_BYTES: usize = 12;
 
 /// A longer line is cut into several.
@@ -46,11 +50,34 @@ pub fn append(room: &mut [u8], ends: &mut Ends, text: &[u8], time: u64) {
             if line.is_empty() {
                 break;
             }
+            ends.open = Some((at, held));
+            close(room, ends);
             (at, held) = (begin(room, ends, USUAL, time), 0);
         }
-        ends.open = if is_whole { None } else { Some((at, held)) };
+        ends.open = Some((at, held));
+        if is_whole {
+            close(room, ends);
+        }
     }
 }
+
+/// The line that is being written gets no more: it is whole as it is.
+pub fn close(room: &mut [u8], ends: &mut Ends) {
+    if let Some((at, _)) = ends.open.take() {
+        put(room, at + OPEN_AT, &[0]);
+    }
+}
+
+/// Finds the line that was being written when somebody else kept this log.
+pub fn resume(room: &[u8], ends: &mut Ends) {
+    let (mut at, mut buffer) = (ends.start, [0; MOST_LINE_BYTES]);
+    while let Some(line) = read(room, ends.end, at, &mut buffer) {
+        ends.open = line.is_open.then_some((at, line.len as u16));
+        at = line.next;
+    }
+}
+
+const OPEN_AT: u64 = 3;
 
 /// `<N>` at the beginning of a line is its priority.
 fn priority(line: &mut &[u8]) -> u8 {
@@ -66,7 +93,7 @@ fn priority(line: &mut &[u8]) -> u8 {
 fn begin(room: &mut [u8], ends: &mut Ends, priority: u8, time: u64) -> u64 {
     let at = ends.end;
     make_room(room, ends, HEAD_BYTES);
-    put(room, at, &[0, 0, priority, 0]);
+    put(room, at, &[0, 0, priority, 1]);
     put(room, at + 4, &time.to_ne_bytes());
     ends.end += HEAD_BYTES as u64;
     at
@@ -114,6 +141,16 @@ pub struct Line {
     pub time: u64,
     /// The bytes of text.
     pub len: usize,
+    /// Whether more of it may come.
+    pub is_open: bool,
+}
+
+impl Line {
+    /// Prints it with its time and priority.
+    pub fn print(&self, text: &[u8], out: &mut dyn Write) -> fmt::Result {
+        let time = Time { seconds: self.time / 1_000_000, nanoseconds: (self.time % 1_000_000 * 1000) as u32 };
+        writeln!(out, "{time} <{}> {}", self.priority, Lossy(&text[..self.len]))
+    }
 }
 
 /// Reads the line that begins at `at`; none at the end.
@@ -125,12 +162,12 @@ pub fn read(room: &[u8], end: u64, at: u64, line: &mut [u8; MOST_LINE_BYTES]) ->
     for (index, byte) in head.iter_mut().enumerate() {
         *byte = get(room, at + index as u64);
     }
-    let [len0, len1, priority, _, time @ ..] = head;
+    let [len0, len1, priority, open, time @ ..] = head;
     let len = usize::from(u16::from_ne_bytes([len0, len1])).min(MOST_LINE_BYTES);
     for (index, byte) in line[..len].iter_mut().enumerate() {
         *byte = get(room, at + (HEAD_BYTES + index) as u64);
     }
-    Some(Line { next: at + (HEAD_BYTES + len) as u64, priority, time: u64::from_ne_bytes(time), len })
+    Some(Line { next: at + (HEAD_BYTES + len) as u64, priority, time: u64::from_ne_bytes(time), len, is_open: open != 0 })
 }
 
 #[cfg(test)]
@@ -155,6 +192,31 @@ mod tests {
         }
         let expected = [(3, "bad"), (6, "plain"), (6, "<no priority>"), (6, "half and half"), (6, ""), (6, "open")];
         assert_eq!(lines(&room, &ends), expected.map(|(priority, text)| (priority, text.to_string())));
+    }
+
+    #[test]
+    fn a_line_is_open_until_its_end_comes_or_its_writer_is_gone() {
+        let (mut room, mut ends) = ([0; 4096], Ends::default());
+        let open = |room: &[u8], ends: &Ends| {
+            let (mut at, mut found) = (ends.start, Vec::new());
+            while let Some(line) = read(room, ends.end, at, &mut [0; MOST_LINE_BYTES]) {
+                found.push(line.is_open);
+                at = line.next;
+            }
+            found
+        };
+        append(&mut room, &mut ends, b"one\ntwo", 5);
+        assert_eq!(open(&room, &ends), [false, true]);
+        let mut next = Ends { open: None, ..ends };
+        resume(&room, &mut next);
+        assert_eq!(next, ends);
+        append(&mut room, &mut next, b" and more", 5);
+        close(&mut room, &mut next);
+        append(&mut room, &mut next, b"three\n", 5);
+        assert_eq!(open(&room, &next), [false, false, false]);
+        assert_eq!(lines(&room, &next).iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["one", "two and more", "three"]);
+        resume(&room, &mut next);
+        assert_eq!(next.open, None);
     }
 
     #[test]

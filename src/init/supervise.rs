@@ -5,7 +5,7 @@
 use linux_raw_sys::general as c;
 
 use super::life::{self, Action, Event, Life, State};
-use super::ring::Ends;
+use super::ring::{self, Ends};
 use super::table::{self, Head, Row, Table};
 use super::voice::Voice;
 use super::work::{self, Job, Origin};
@@ -29,6 +29,8 @@ pub struct Live {
     pub ready: Place,
     /// Its terminal.
     pub master: Place,
+    /// Its process, if it is no child of ours: one that a supervisor before us started.
+    pub stranger: Place,
     /// The ends of its log.
     pub ends: Ends,
     /// The directory of its notify socket, if it has one.
@@ -64,6 +66,7 @@ pub mod token {
     pub const NOTIFY: u64 = 4;
     pub const READY: u64 = 5;
     pub const MASTER: u64 = 6;
+    pub const GONE: u64 = 7;
 
     /// The number of one.
     pub fn of(kind: u64, index: usize) -> u64 {
@@ -76,6 +79,9 @@ pub const MOST_CLIENTS: usize = 8;
 
 /// How often is looked for what tells nobody that it is there: paths and network devices.
 const LOOK_AGAIN_MS: u64 = 100;
+
+/// How often the time is noted where a clock is kept in a file.
+pub const CLOCK_MS: u64 = 15 * 60_000;
 
 /// PID 1.
 pub struct Init<'b> {
@@ -101,6 +107,8 @@ pub struct Init<'b> {
     pub feed_at_ms: u64,
     /// What our children need.
     pub origin: Origin,
+    /// When the time is noted next, for a boot after a power cut; `u64::MAX` for never.
+    pub clock_at_ms: u64,
     /// Where we speak.
     pub voice: Voice,
     /// Whether the machine is ours to switch off.
@@ -130,10 +138,10 @@ pub struct Again {
     pub path: &'static str,
 }
 
-/// Microseconds since the kernel started, as far as they fit.
-pub fn now_us() -> u32 {
+/// Microseconds since the kernel started.
+pub fn now_us() -> u64 {
     let now = task::clock_gettime(task::ClockId::Boottime);
-    u32::try_from(now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000).unwrap_or(u32::MAX)
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
 }
 
 impl Init<'_> {
@@ -166,6 +174,7 @@ impl Init<'_> {
         if self.feed_every_ms > 0 {
             next = next.min(self.feed_at_ms);
         }
+        next = next.min(self.clock_at_ms);
         let now = task::now_ms();
         if self.phase != Phase::Up {
             next = next.min(self.over_at_ms);
@@ -188,6 +197,10 @@ impl Init<'_> {
             }
         }
         self.feed(now);
+        if self.clock_at_ms <= now {
+            self.clock_at_ms = now + CLOCK_MS;
+            let _ = work::fork(|| self.save_clock()); // it is noted the next time
+        }
         if self.phase != Phase::Up && now >= self.over_at_ms {
             self.voice.say(4, format_args!("the shutdown took too long"));
             self.phase = Phase::Over;
@@ -225,8 +238,8 @@ impl Init<'_> {
             Action::None => {}
             Action::Prepare => self.prepare(index),
             Action::Abort => self.kill_number(self.lives[index].worker, c::SIGKILL as i32),
-            Action::Signal => self.kill_number(after.pid, service.policy.stop_signal),
-            Action::Kill => self.kill_number(after.pid, c::SIGKILL as i32),
+            Action::Signal => self.signal(index, service.policy.stop_signal),
+            Action::Kill => self.signal(index, c::SIGKILL as i32),
             Action::Clean => self.clean(index),
             Action::GiveUp => self.give_up(index),
         }
@@ -240,7 +253,7 @@ impl Init<'_> {
             State::Cleaning => Some(Row::EndedUs),
             _ => None,
         };
-        let now = now_us();
+        let now = self.table.moment(now_us());
         let row = self.table.row(index);
         let mut set = |word: Row| {
             if row[word as usize] == 0 {
@@ -277,6 +290,7 @@ impl Init<'_> {
             (Row::Notify, live.notify.number()),
             (Row::ReadyFd, live.ready.number()),
             (Row::Master, live.master.number()),
+            (Row::Stranger, live.stranger.number()),
             (Row::HealthFailures, live.health_failures),
             (Row::HealthWorker, live.health_worker),
         ];
@@ -286,6 +300,13 @@ impl Init<'_> {
         table::set_wide(row, Row::LogStart, live.ends.start);
         table::set_wide(row, Row::LogEnd, live.ends.end);
         table::set_wide(row, Row::HealthAt, live.health_at_ms);
+    }
+
+    fn signal(&self, index: usize, signal: i32) {
+        match self.lives[index].stranger.get() {
+            Some(process) => drop(sys::send_signal(process, signal)), // likewise
+            None => self.kill_number(self.lives[index].life.pid, signal),
+        }
     }
 
     /// Sends a signal to a child of ours; 0 is none.
@@ -303,7 +324,12 @@ impl Init<'_> {
         let made = self.output(index).and_then(|output| match service.task {
             Task::Bundle(bundle) => self.start_bundle(index, bundle, output).map(|()| None),
             Task::Program(argv, tty) => work::fork(|| work::execute(argv, tty, output.as_fd(), &self.origin)).map(Some),
-            Task::Mount(mount) => work::fork(|| work::mount(mount, output.as_fd(), &self.origin)).map(Some),
+            Task::Mount(mount) => {
+                work::fork(|| work::mount(mount, (self.boot, index), output.as_fd(), &self.origin, &self.voice)).map(Some)
+            }
+            Task::LogFiles(files) => {
+                work::fork(|| super::log_files::keep(files, index, &mut self.table, output.as_fd(), &self.origin)).map(Some)
+            }
             Task::Broken(_) => Ok(None),
         });
         match made {
@@ -346,6 +372,7 @@ impl Init<'_> {
 
     fn clean(&mut self, index: usize) {
         self.drain(index);
+        ring::close(self.table.log(index), &mut self.lives[index].ends);
         let service = &self.boot.services[index];
         self.lives[index].ready.close();
         self.lives[index].master.close();
@@ -407,8 +434,10 @@ impl Init<'_> {
         }
     }
 
-    fn exited(&mut self, index: usize, code: i32) {
+    /// Its process has ended.
+    pub fn exited(&mut self, index: usize, code: i32) {
         self.drain(index);
+        self.lives[index].stranger.close();
         self.apply(index, Event::Exited(code));
     }
 
@@ -457,10 +486,12 @@ impl Init<'_> {
             return;
         }
         self.voice.say(5, format_args!("executed anew"));
+        self.table.set_head(Head::IsLeft, 1);
         self.table.set_head(Head::Control, self.control.number());
         self.table.set_head(Head::Watchdog, self.watchdog.number());
         (0..self.lives.len()).for_each(|index| self.publish(index));
         sys::start_over(self.again.program, self.again.argv, self.origin.environment);
+        self.table.set_head(Head::IsLeft, 0);
         self.voice.say(3, format_args!("cannot be executed anew"));
     }
 }

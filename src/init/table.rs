@@ -20,7 +20,8 @@ pub const HEAD_WORDS: usize = 64;
 /// Words of a row.
 pub const ROW_WORDS: usize = 80;
 
-const MAGIC: u32 = 0x6f63_6931;
+/// Another form has another number.
+pub const MAGIC: u32 = 0x6f63_6932;
 
 /// Words of the head. The first is counted up with every change.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ pub enum Head {
     LogBytes,
     /// Our pid.
     Pid,
-    /// Microseconds since the kernel started: when we were executed, and when all that was to be up was.
+    /// Microseconds since [`Head::EpochS`]: when we were executed, and when all that was to be up was.
     BeganUs,
     SettledUs,
     /// 0: up; else [`sys::Leave`] + 1, or 1 for the end of a supervisor.
@@ -47,6 +48,10 @@ pub enum Head {
     Control,
     Watchdog,
     IsPaused,
+    /// Seconds since the kernel started, from which moments are counted: 0 unless we are a supervisor that began much later.
+    EpochS,
+    /// Whether this table is no longer written: the next life of PID 1 makes its own.
+    IsLeft,
 }
 
 /// Words of a row.
@@ -72,7 +77,7 @@ pub enum Row {
     Notify,
     ReadyFd,
     Master,
-    /// Microseconds since the kernel started, of its first start: begun, running, ready, ended.
+    /// Moments of its first start: begun, running, ready, ended.
     BegunUs,
     RunningUs,
     ReadyUs,
@@ -88,6 +93,10 @@ pub enum Row {
     HealthAt = 64,
     HealthFailures = 66,
     HealthWorker,
+    /// How much of its log is in files, written by the child that writes them.
+    Filed = 68,
+    /// Its pidfd, if it is no child of ours.
+    Stranger = 70,
 }
 
 /// The file, written by this process alone.
@@ -126,6 +135,19 @@ impl Table {
     /// Sets a word of the head.
     pub fn set_head(&mut self, word: Head, value: u32) {
         self.words[word as usize] = value;
+    }
+
+    /// Notes when we began, in microseconds since the kernel started; the moments of a boot must fit into a word from there on.
+    pub fn begin(&mut self, us: u64) {
+        const SOON_US: u64 = 1 << 31;
+        self.set_head(Head::EpochS, if us < SOON_US { 0 } else { (us / 1_000_000) as u32 });
+        let moment = self.moment(us);
+        self.set_head(Head::BeganUs, moment);
+    }
+
+    /// Microseconds since the kernel started as a moment of this boot, as far as it fits.
+    pub fn moment(&self, us: u64) -> u32 {
+        u32::try_from(us - u64::from(self.head(Head::EpochS)) * 1_000_000).unwrap_or(u32::MAX)
     }
 
     /// The row of a service.
@@ -347,6 +369,8 @@ mod tests {
             (Row::HealthAt as usize, 2),
             (Row::HealthFailures as usize, 1),
             (Row::HealthWorker as usize, 1),
+            (Row::Filed as usize, 2),
+            (Row::Stranger as usize, 1),
         ];
         let mut used = [false; ROW_WORDS];
         for (start, len) in fields {

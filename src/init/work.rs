@@ -5,15 +5,16 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use super::early;
+use super::voice::Voice;
+use super::{early, linuxkit};
 use crate::container::create::{self, Gate, Notify};
 use crate::container::delete;
 use crate::container::hooks::Inherited;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List, PathBuffer};
 use crate::plan::Options;
-use crate::plan::boot::{Mount, Policy};
+use crate::plan::boot::{Boot, Mount, Policy};
 use crate::plan::cgroup::Manager;
 use crate::sys::{self, AsFd, BorrowedFd, CPointer, Clone, Errno, Exit, OwnedFd, fs, task};
 
@@ -98,6 +99,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             notify,
             log: &log,
         };
+        let shared = linuxkit::prepare(job.bundle.to_str().unwrap_or_default(), arena)?;
         let created = match create::create(&request, arena) {
             // Somebody who died left it, or somebody made one by hand.
             Err(error) if error.is_said("container with given ID already exists") => {
@@ -106,6 +108,10 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             }
             created => created?,
         };
+        if let Err(error) = linuxkit::bind_namespaces(shared, created.pid.as_raw_nonzero().get() as u32, arena) {
+            created.undo(&request);
+            return Err(error);
+        }
         let started = created.start(&request, arena)?;
         let mut message = [STARTED; 5];
         message[1..].copy_from_slice(&(started.pid.as_raw_nonzero().get() as u32).to_ne_bytes());
@@ -126,8 +132,8 @@ fn remove<'a>(id: &str, origin: &Origin, log: &Log, arena: &Arena<'a>) -> Result
     delete::delete(STATE_ROOT, arena.format(format_args!("{id}"))?, true, inherited, log, arena)
 }
 
-/// Streams that lead nowhere and to the log; the limit that PID 1 got.
-fn become_quiet(output: BorrowedFd<'_>, origin: &Origin) {
+/// In a child: streams that lead nowhere and to the log; the limit that PID 1 got.
+pub fn become_quiet(output: BorrowedFd<'_>, origin: &Origin) {
     sys::block_all();
     let _ = sys::set_limit(origin.descriptors); // it was the kernel's own
     if let Ok(null) = fs::open(c"/dev/null", fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()) {
@@ -137,7 +143,8 @@ fn become_quiet(output: BorrowedFd<'_>, origin: &Origin) {
     let _ = task::dup2_stderr(output);
 }
 
-fn with_arena<'a>(work: impl FnOnce(&Arena<'a>) -> Result<'a, ()>) {
+/// In a child: works with memory of its own; an error is the end of it.
+pub fn with_arena<'a>(work: impl FnOnce(&Arena<'a>) -> Result<'a, ()>) {
     let Ok(room) = sys::map_anonymous(ARENA_BYTES) else { sys::exit(1) };
     let arena = Arena::over(room);
     if let Err(error) = work(&arena) {
@@ -146,7 +153,8 @@ fn with_arena<'a>(work: impl FnOnce(&Arena<'a>) -> Result<'a, ()>) {
     }
 }
 
-fn tell(what: core::fmt::Arguments<'_>) {
+/// In a child: says what is wrong, in its log.
+pub fn tell(what: core::fmt::Arguments<'_>) {
     let _ = writeln!(Output::new(task::stderr()), "<3>{what}"); // nowhere else is left to say it
 }
 
@@ -187,13 +195,17 @@ fn become_program(argv: &[CPointer<'_>], origin: &Origin) -> Errno {
     answer
 }
 
-/// In a child: waits for a device, has it checked, mounts it, and has it formatted if it cannot be mounted.
-pub fn mount(mount: &Mount<'_>, output: BorrowedFd<'_>, origin: &Origin) {
+/// In a child: waits for a device, has it checked, mounts it, and has it formatted if it cannot be mounted. Then what it keeps of the
+/// time is taken over: the boot's, which mounts it as the service of that number.
+pub fn mount(mount: &Mount<'_>, (boot, index): (&Boot<'_>, usize), output: BorrowedFd<'_>, origin: &Origin, voice: &Voice) {
     become_quiet(output, origin);
     if let Err((what, errno)) = try_mount(mount, origin) {
-        tell(format_args!("{}", Error::at(what, mount.source)(errno)));
+        let error = Error::at(what, mount.source)(errno);
+        voice.say(3, format_args!("{}: {error}", boot.services[index].id));
+        tell(format_args!("{error}"));
         sys::exit(1)
     }
+    early::restore(boot, Some(index), &mut |what, path, errno| voice.say(4, format_args!("{what} {path}: {}", Reason(errno))));
 }
 
 fn try_mount(mount: &Mount<'_>, origin: &Origin) -> core::result::Result<(), (&'static str, Errno)> {

@@ -19,8 +19,13 @@ use crate::spec::Entry;
 use crate::spec::boot as written;
 use crate::sys::CPointer;
 
-/// More are refused: each has its place in fixed memory.
-pub const MOST_SERVICES: usize = 1000;
+use super::mounts::Commas;
+
+/// More are left out: each has its place in fixed memory.
+pub const MOST_BUNDLES: usize = 1000;
+
+/// Besides bundles there are mounts, terminals and the like.
+pub const MOST_SERVICES: usize = MOST_BUNDLES + 64;
 
 /// The longest id of a service; a container's may be longer.
 pub const MOST_ID_BYTES: usize = 63;
@@ -109,6 +114,8 @@ pub enum Task<'a> {
     Program(&'a [CPointer<'a>], Option<&'a CStr>),
     /// Mounts a file system.
     Mount(&'a Mount<'a>),
+    /// Writes the logs of all others into files.
+    LogFiles(&'a LogFiles<'a>),
     /// Nothing: why it cannot be started.
     Broken(&'a str),
 }
@@ -131,6 +138,15 @@ pub struct Mount<'a> {
     pub wait_for_ms: u32,
     pub check: Option<&'a [CPointer<'a>]>,
     pub format: Option<&'a [CPointer<'a>]>,
+}
+
+/// Where logs are written to.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "each is the key of its name")]
+pub struct LogFiles<'a> {
+    pub directory: &'a str,
+    pub bytes: u32,
+    pub count: u32,
 }
 
 /// What a condition asks of another service.
@@ -197,6 +213,22 @@ pub struct Boot<'a> {
     pub shutdown_timeout_ms: u32,
 }
 
+impl Boot<'_> {
+    /// The service that mounts the file system in which this path lies, if there is one.
+    pub fn mount_of(&self, path: &str) -> Option<usize> {
+        let length = |index: usize| match self.services[index].task {
+            Task::Mount(mount) if is_below(path.as_bytes(), mount.target) => mount.target.to_bytes().len(),
+            _ => 0,
+        };
+        (0..self.services.len()).max_by_key(|index| length(*index)).filter(|index| length(*index) > 0)
+    }
+}
+
+/// Whether a path lies below another, by its letters.
+fn is_below(path: &[u8], directory: &CStr) -> bool {
+    path.strip_prefix(directory.to_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
 /// A bundle that was found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Found<'a> {
@@ -212,6 +244,8 @@ pub struct Found<'a> {
     pub number: u32,
     /// Those that concern the boot.
     pub annotations: List<'a, Entry<'a, &'a str>>,
+    /// The absolute paths of the host that it needs.
+    pub sources: List<'a, &'a str>,
     /// Why its config.json could not be read; empty if it could.
     pub problem: &'a str,
 }
@@ -220,6 +254,8 @@ pub struct Found<'a> {
 pub struct Input<'a> {
     /// The bundles.
     pub found: List<'a, Found<'a>>,
+    /// How many more there are than can be booted.
+    pub left_out: usize,
     /// boot.json.
     pub file: written::Boot<'a>,
     /// The kernel command line.
@@ -242,7 +278,7 @@ pub type Result<T> = core::result::Result<T, Full>;
 
 /// Makes the table.
 pub fn build<'a>(input: &Input<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Result<Boot<'a>> {
-    let mut work = Work { input, arena, tell, keys: Keys::default(), drafts: List::default() };
+    let mut work = Work { input, arena, tell, keys: Keys::default(), drafts: List::default(), too_many: input.left_out };
     work.collect()?;
     let services = work.services()?;
     graph::link(services, work.drafts, &work.keys, arena, work.tell)?;
@@ -288,6 +324,7 @@ pub(super) struct Draft<'a> {
     is_early: bool,
     stop_signal: &'a str,
     hold_ms: u32,
+    sources: List<'a, &'a str>,
 }
 
 struct Work<'i, 't, 'a> {
@@ -296,6 +333,8 @@ struct Work<'i, 't, 'a> {
     tell: &'i mut Tell<'t>,
     keys: Keys<'a>,
     drafts: List<'a, Draft<'a>>,
+    /// Those that came when the table was full.
+    too_many: usize,
 }
 
 impl<'a> Work<'_, '_, 'a> {
@@ -316,9 +355,12 @@ impl<'a> Work<'_, '_, 'a> {
             self.found(found, entry)?;
         }
         for bundle in &file.bundles {
-            if self.keys.get(bundle.id).is_none() && !self.input.line.is_rescue {
+            if self.keys.get(bundle.id).is_none() && self.too_many == 0 && !self.input.line.is_rescue {
                 (self.tell)(bundle.id, format_args!("there is no such bundle, and boot.json names no `bundle` for it"));
             }
+        }
+        if let Some(files) = file.log_files.filter(|_| !self.input.line.is_rescue) {
+            self.log_files(&files)?;
         }
         for (index, console) in file.console.iter().enumerate() {
             if !self.input.line.is_rescue {
@@ -327,6 +369,9 @@ impl<'a> Work<'_, '_, 'a> {
         }
         if let Some(tty) = self.input.line.shell {
             self.program(("shell", 0), List::default(), tty, 0)?;
+        }
+        if self.too_many > 0 {
+            (self.tell)("", format_args!("{} bundles are left out: no more than {MOST_BUNDLES} are booted", self.too_many));
         }
         if !file.on_ready.is_empty() && !self.input.line.is_rescue {
             let stable = words::time_or("stable", file.stable, 1).unwrap_or(1);
@@ -338,7 +383,7 @@ impl<'a> Work<'_, '_, 'a> {
     fn push(&mut self, draft: Draft<'a>) -> Result<()> {
         let id = draft.bundle.id;
         let why = if self.drafts.len() == MOST_SERVICES {
-            "there are too many: no more than 1000 are booted"
+            "there are too many mounts and terminals"
         } else if !super::is_valid_id(id) || id.len() > MOST_ID_BYTES {
             "an id is 1 to 63 letters, digits, `_`, `+`, `.` or `-`"
         } else if self.keys.get(id).is_some() {
@@ -376,7 +421,19 @@ impl<'a> Work<'_, '_, 'a> {
             ("", Err((key, why))) => Task::Broken(self.arena.format(format_args!("{key} {why}"))?),
             (problem, _) => Task::Broken(problem),
         };
-        self.push(Draft { bundle, task, kind: kind.unwrap_or(found.kind), is_early: found.is_early, stop_signal, hold_ms: 0 })
+        if self.drafts.len() >= MOST_BUNDLES {
+            self.too_many += 1;
+            return Ok(());
+        }
+        self.push(Draft {
+            bundle,
+            task,
+            kind: kind.unwrap_or(found.kind),
+            is_early: found.is_early,
+            stop_signal,
+            hold_ms: 0,
+            sources: found.sources,
+        })
     }
 
     /// A command of boot.json as a service of its own.
@@ -402,7 +459,22 @@ impl<'a> Work<'_, '_, 'a> {
         bundle.delay = "1s";
         let kind = if is_once { Kind::Oneshot } else { Kind::Service };
         let task = Task::Program(arguments(words, self.arena)?, tty);
-        self.push(Draft { bundle, task, kind, is_early: false, stop_signal: "", hold_ms })
+        self.push(Draft { bundle, task, kind, is_early: false, stop_signal: "", hold_ms, sources: List::default() })
+    }
+
+    fn log_files(&mut self, files: &written::LogFiles<'a>) -> Result<()> {
+        const FILE_BYTES: u32 = 256 << 10;
+        let bundle = written::Bundle { id: "log-files", restart: "always", limit: Some(0), delay: "1s", ..Default::default() };
+        let mut sources = List::default();
+        sources.push(self.arena, files.directory)?;
+        let task = match words::size_or("size", files.size, FILE_BYTES) {
+            Ok(bytes) if files.directory.starts_with('/') => {
+                Task::LogFiles(self.arena.put(LogFiles { directory: files.directory, bytes, count: files.count.unwrap_or(4).max(1) })?)
+            }
+            Ok(_) => Task::Broken("directory wants an absolute path"),
+            Err((key, why)) => Task::Broken(self.arena.format(format_args!("{key} {why}"))?),
+        };
+        self.push(Draft { bundle, task, kind: Kind::Service, is_early: false, stop_signal: "", hold_ms: 0, sources })
     }
 
     fn mount(&mut self, mount: &written::Mount<'a>) -> Result<()> {
@@ -417,7 +489,9 @@ impl<'a> Work<'_, '_, 'a> {
             Ok(task) => task,
             Err((key, why)) => Task::Broken(self.arena.format(format_args!("{key} {why}"))?),
         };
-        self.push(Draft { bundle, task, kind: Kind::Oneshot, is_early: false, stop_signal: "", hold_ms: 0 })
+        let mut sources = List::default();
+        sources.push(self.arena, mount.source)?;
+        self.push(Draft { bundle, task, kind: Kind::Oneshot, is_early: false, stop_signal: "", hold_ms: 0, sources })
     }
 
     fn mount_task(&mut self, mount: &written::Mount<'a>) -> Result<core::result::Result<Task<'a>, words::Misfit>> {
@@ -482,15 +556,6 @@ impl<'a> Work<'_, '_, 'a> {
         }
         let mut next = made.iter();
         self.arena.slice(made.len(), |_| next.next().copied().unwrap_or_default())
-    }
-}
-
-/// Words joined by commas.
-struct Commas<'a>(List<'a, &'a str>);
-
-impl core::fmt::Display for Commas<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(index, word)| write!(f, "{}{word}", if index == 0 { "" } else { "," }))
     }
 }
 

@@ -426,7 +426,7 @@ const LOCKED_FLAGS: u32 = c::MS_RDONLY | c::MS_NOSUID | c::MS_NODEV | c::MS_NOEX
 const TIME_FLAGS: u32 = c::MS_NOATIME | c::MS_NODIRATIME | c::MS_RELATIME | c::MS_STRICTATIME;
 
 /// A file system's own options, as mount(2) wants them.
-struct Commas<'a>(List<'a, &'a str>);
+pub struct Commas<'a>(pub List<'a, &'a str>);
 
 impl core::fmt::Display for Commas<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -2,7 +2,7 @@
 //!
 //! Times are texts such as `200ms`, `5s`, `2m`; sizes are texts such as `16k`.
 
-use super::Entry;
+use super::{Entry, Root};
 use crate::json::{Object, Slot, object};
 use crate::mem::{Arena, Full, List};
 
@@ -36,6 +36,7 @@ object! {
         "log" => log: &'a str,
         /// The size of a bundle's log in memory.
         "log-size" => log_size: &'a str,
+        "log-files" => log_files: Option<LogFiles<'a>>,
         /// A file whose time stands for the clock where there is none that runs without power.
         "clock" => clock: &'a str,
         /// A file that keeps randomness over a boot.
@@ -49,6 +50,16 @@ object! {
     Watchdog<'a> {
         "device" => device: &'a str,
         "timeout" => timeout: &'a str,
+    }
+}
+
+object! {
+    /// Logs in files too.
+    LogFiles<'a> {
+        "directory" => directory: &'a str,
+        /// How large a file may become, and how many there are of each bundle.
+        "size" => size: &'a str,
+        "count" => count: Option<u32>,
     }
 }
 
@@ -182,15 +193,9 @@ impl<'a> Bundle<'a> {
 object! {
     /// What of a config.json concerns the boot.
     Annotated<'a> {
-        "process" => process: Option<Terminal>,
+        "root" => root: Option<Root<'a>>,
+        "mounts" => mounts: List<'a, super::Mount<'a>>,
         "annotations" => annotations: List<'a, Entry<'a, &'a str>>,
-    }
-}
-
-object! {
-    /// What of a process concerns the boot.
-    Terminal {
-        "terminal" => terminal: bool,
     }
 }
 

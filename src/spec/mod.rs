@@ -6,6 +6,7 @@
 pub mod boot;
 mod hooks;
 mod linux;
+pub mod linuxkit;
 mod mounts;
 mod process;
 mod resources;

@@ -14,9 +14,10 @@ impl Place {
     /// Nothing.
     pub const EMPTY: Place = Place(-1);
 
-    /// The place of a descriptor that was handed on by execve under this number, if it is open.
+    /// The place of a descriptor that was handed on by execve under this number, if there is one. What was opened since is closed by the
+    /// next execve, and is none; nor is one that has its place already.
     pub fn inherited(number: u32) -> Place {
-        if number <= i32::MAX as u32 && super::is_open(number) { Place(number as i32) } else { Place::EMPTY }
+        if super::is_handed_on(number) && super::close_on_exec_number(number).is_ok() { Place(number as i32) } else { Place::EMPTY }
     }
 
     /// Takes it over, and closes what was there.

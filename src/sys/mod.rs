@@ -50,9 +50,9 @@ pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};
 pub use process::{
     Clone, Exit, Limit, Pile, clone, close_from_but, close_numbers, close_on_exec_from, close_on_exec_number, descriptors_from, execve,
-    execveat, exit, fork, getcwd, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals, send_signal,
-    set_capabilities, set_groups, set_key_permissions, set_limit, set_namespace, take_descriptor, try_wait_pid, unshare, wait_any,
-    wait_pid, wait_pidfd,
+    execveat, exit, fork, getcwd, is_handed_on, is_open, join_session_keyring, kill, namespace_kind, reset_signal, reset_signals,
+    send_signal, set_capabilities, set_groups, set_key_permissions, set_limit, set_namespace, take_descriptor, try_wait_pid, unshare,
+    wait_any, wait_pid, wait_pidfd,
 };
 pub use process::{kill_all, raise_descriptor_limit};
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};

@@ -358,6 +358,13 @@ pub fn is_open(fd: u32) -> bool {
     unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_GETFD as usize, 0, 0, 0, 0]) }.is_ok()
 }
 
+/// Whether a descriptor of that number is open, and stays so over execve.
+pub fn is_handed_on(fd: u32) -> bool {
+    // SAFETY: no pointer is passed.
+    let flags = unsafe { raw::call(c::__NR_fcntl, [fd as usize, c::F_GETFD as usize, 0, 0, 0, 0]) };
+    flags == Ok(0)
+}
+
 /// rt_sigaction(2): lets these signals do what they do by default, also those that the caller had ignored.
 pub fn reset_signals(signals: Signals) {
     (1..=64).filter(|signal| signals.0 >> (signal - 1) & 1 != 0).for_each(reset_signal);

@@ -5,14 +5,16 @@ use std::os::unix::net::UnixDatagram;
 use crate::sys::{self, Outcome};
 
 /// `peer notify MESSAGE...` sends each message to NOTIFY_SOCKET, a number waits so many milliseconds.
+/// `peer flood SOCKET COUNT MESSAGE` sends one message that often.
 /// `peer garbage SOCKET` sends what no protocol has to a socket, a thousand times.
 /// `peer enable-verity FILE` turns fs-verity on for a file, as fsverity(1) does.
 pub fn run(arguments: &[String]) -> Outcome<i32> {
     match arguments {
         [word, messages @ ..] if word == "notify" => notify(messages),
         [word, socket] if word == "garbage" => garbage(socket),
+        [word, socket, count, message] if word == "flood" => flood(socket, count.parse().map_err(|_| "flood wants a number")?, message),
         [word, file] if word == "enable-verity" => sys::enable_verity(file).map(|()| 0),
-        _ => Err("peer wants notify, garbage or enable-verity".into()),
+        _ => Err("peer wants notify, flood, garbage or enable-verity".into()),
     }
 }
 
@@ -24,6 +26,14 @@ fn notify(messages: &[String]) -> Outcome<i32> {
             Ok(milliseconds) => std::thread::sleep(std::time::Duration::from_millis(milliseconds)),
             Err(_) => drop(own.send_to(message.replace("\\n", "\n").as_bytes(), &socket).map_err(|why| format!("{socket}: {why}"))?),
         }
+    }
+    Ok(0)
+}
+
+fn flood(socket: &str, count: usize, message: &str) -> Outcome<i32> {
+    let own = UnixDatagram::unbound().map_err(|why| why.to_string())?;
+    for _ in 0..count {
+        own.send_to(message.as_bytes(), socket).map_err(|why| format!("{socket}: {why}"))?;
     }
     Ok(0)
 }

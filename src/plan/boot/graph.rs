@@ -1,6 +1,6 @@
 //! Who waits for whom: the words of `after`, what is implied, an order that respects it, and the cycles that have none.
 
-use super::{After, Condition, Draft, GiveUp, Kind, Result, Service, Task, Tell};
+use super::{After, Condition, Draft, GiveUp, Kind, Result, Service, Task, Tell, is_below};
 use crate::mem::{Arena, Keys, List};
 
 /// Fills in what each service waits for. What cannot be waited for breaks the service.
@@ -38,14 +38,20 @@ pub(super) fn link<'a>(
                 }
             }
         }
-        if let Task::Bundle(path) = services[index].task {
-            for (other, service) in services.iter().enumerate() {
-                let Task::Mount(mount) = service.task else { continue };
-                let rest = path.to_bytes().strip_prefix(mount.target.to_bytes());
-                if rest.is_some_and(|rest| rest.starts_with(b"/")) {
-                    after.push(arena, After::Service(other as u16, Condition::Exited))?;
-                }
+        // What lies in a file system, or shows something of it, comes after it.
+        let place = match services[index].task {
+            Task::Bundle(path) => path,
+            Task::Mount(mount) => mount.target,
+            _ => c"",
+        };
+        for (other, service) in services.iter().enumerate().filter(|(other, _)| *other != index) {
+            let Task::Mount(mount) = service.task else { continue };
+            let is_in = |path: &[u8]| path == mount.target.to_bytes() || is_below(path, mount.target);
+            if is_below(place.to_bytes(), mount.target) || draft.sources.iter().any(|source| is_in(source.as_bytes())) {
+                after.push(arena, After::Service(other as u16, Condition::Exited))?;
             }
+        }
+        if let Task::Bundle(_) = services[index].task {
             // `onboot` runs one after the other, and before all that says nothing else; `onshutdown` one after the other.
             let chain = match draft.kind {
                 Kind::Shutdown => &mut last_shutdown,

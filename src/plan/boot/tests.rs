@@ -18,6 +18,7 @@ fn boot(found: &[(&'static str, &'static str, Annotated)], file: &'static str, l
     let room: &'static mut [u8] = Box::leak(vec![0; 4 << 20].into_boxed_slice());
     let arena = Arena::over(room);
     let mut input = Input {
+        left_out: 0,
         found: List::default(),
         file: *json::read(file.as_bytes(), &arena).unwrap().0,
         line: KernelLine::read(line),
@@ -35,7 +36,7 @@ fn boot(found: &[(&'static str, &'static str, Annotated)], file: &'static str, l
             list.push(&arena, Entry { key, value }).unwrap();
         }
         let path = arena.format(format_args!("/b/{name}")).unwrap();
-        let one = Found { id, path, kind, is_early, number, annotations: list, problem: "" };
+        let one = Found { id, path, kind, is_early, number, annotations: list, ..Found::default() };
         input.found.push(&arena, one).unwrap();
     }
     let mut lines = Vec::new();
@@ -147,5 +148,61 @@ fn a_thousand_services_are_the_most() {
     let names: Vec<&'static str> = (0..1002).map(|number| &*Box::leak(format!("s{number}").into_boxed_str())).collect();
     let found: Vec<_> = names.iter().map(|name| ("", *name, &[] as &[_])).collect();
     let told = boot(&found, "{}", "");
-    assert_eq!((told.services.len(), told.lines.len()), (MOST_SERVICES, 2));
+    assert_eq!((told.services.len(), told.lines.len()), (MOST_BUNDLES, 1));
+}
+
+/// The keys of the JSON schema, each once: what stands before an object, but for the schema's own words.
+fn schema_keys(schema: &str) -> Vec<&str> {
+    let own = ["properties", "items", "additionalProperties"];
+    let mut keys: Vec<_> =
+        schema.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\": {")).filter(|key| !own.contains(key)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[test]
+fn the_schema_and_the_page_name_every_key() {
+    use crate::json::Object;
+    let objects: [&dyn Object<'_>; 6] = [
+        &written::Boot::default(),
+        &written::Watchdog::default(),
+        &written::LogFiles::default(),
+        &written::Console::default(),
+        &written::Mount::default(),
+        &written::Bundle::default(),
+    ];
+    let mut keys: Vec<_> = objects.iter().flat_map(|object| object.names().iter()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(schema_keys(include_str!("../../../docs/boot.schema.json")), keys);
+    let page = include_str!("../../../docs/boot.md");
+    let missing: Vec<_> = keys.into_iter().filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn what_lies_in_a_file_system_is_known() {
+    let arena = Arena::over(Box::leak(vec![0; 1 << 16].into_boxed_slice()));
+    let mut file = written::Boot { version: 1, ..Default::default() };
+    for target in ["/data", "/data/deep"] {
+        file.mounts.push(&arena, written::Mount { source: "/dev/x", target, kind: "ext4", ..Default::default() }).unwrap();
+    }
+    file.log_files = Some(written::LogFiles { directory: "/data/deep", ..Default::default() });
+    let mut found = List::default();
+    for (id, source) in [("shows", "/data/web"), ("near", "/database"), ("whole", "/data")] {
+        let mut sources = List::default();
+        sources.push(&arena, source).unwrap();
+        found.push(&arena, Found { id, path: arena.format(format_args!("/b/{id}")).unwrap(), sources, ..Found::default() }).unwrap();
+    }
+    let input = Input { found, left_out: 3, file, line: KernelLine::default(), disabled: List::default() };
+    let mut lines = Vec::new();
+    let boot = build(&input, &arena, &mut |id, what| lines.push(format!("{id}: {what}"))).unwrap();
+    assert_eq!(lines, [": 3 bundles are left out: no more than 1000 are booted"]);
+    let id = |index: usize| boot.services[index].id;
+    assert_eq!(boot.mount_of("/data/clock").map(id), Some("mount-data"));
+    assert_eq!(boot.mount_of("/data/deep/clock").map(id), Some("mount-data-deep"));
+    assert_eq!((boot.mount_of("/data"), boot.mount_of("/database/x"), boot.mount_of("")), (None, None, None));
+    let waits: Vec<_> = boot.services.iter().map(|service| (service.id, service.after.len())).collect();
+    assert_eq!(waits, [("mount-data", 0), ("mount-data-deep", 1), ("near", 0), ("shows", 1), ("whole", 1), ("log-files", 2)]);
 }
