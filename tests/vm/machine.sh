@@ -32,5 +32,5 @@ run_machine() {
     # shellcheck disable=SC2086 # words
     timeout --foreground "$seconds" $machine -smp 2 -m "${MEMORY:-512}" -accel tcg,thread=multi \
         -nodefaults -no-user-config -display none -no-reboot -serial "file:$said" -chardev "file,id=report,path=$report" $report_device \
-        -kernel "$kernel" -initrd "$initramfs" -append "console=$console panic=-1 rdinit=/init $line" "$@" </dev/null
+        -kernel "$kernel" -initrd "$initramfs" -append "console=$console panic=-1 rdinit=/init ${kernel_words:-} $line" "$@" </dev/null
 }
