@@ -412,7 +412,7 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         count: (1, 2),
         summary: "send a signal to the first process of a container",
         description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM).",
-        options: &[hidden!("all,a", Switch)],
+        options: &[option!("all,a", Switch, "send it to every process of the container; one that has stopped is no error")],
         ..PLAIN
     },
     CommandRow {

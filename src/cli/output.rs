@@ -65,10 +65,21 @@ pub fn list_table(containers: List<'_, ContainerState<'_>>, out: &mut dyn Write)
     rows(containers, &mut |row| {
         let (last, cells) = row.split_last().unwrap_or((&"", &[]));
         for (width, cell) in widths.iter().zip(cells) {
-            write!(out, "{cell:width$}")?;
+            out.write_str(cell)?;
+            blanks(width.saturating_sub(cell.chars().count()), out)?;
         }
         writeln!(out, "{last}")
     })
+}
+
+/// By the piece: a format writes one after the other.
+fn blanks(mut count: usize, out: &mut dyn Write) -> fmt::Result {
+    const PIECE: &str = "                                ";
+    while let Some(less) = count.checked_sub(PIECE.len()) {
+        out.write_str(PIECE)?;
+        count = less;
+    }
+    out.write_str(&PIECE[..count])
 }
 
 /// As narrow as a column of runc's gets, its padding included.

@@ -103,6 +103,8 @@ pub struct Created {
     notify: Option<Proxy>,
     /// For its system calls.
     tracer: Option<Tracer>,
+    /// Network devices that come back if it does not start.
+    gone_devices: Option<net_devices::Gone>,
     /// For errors of the start.
     plan: &'static mut Plan<'static>,
     /// For hooks that are still to come.
@@ -524,6 +526,7 @@ impl Work {
             cgroup: self.group.map(|group| group.home),
             notify: self.notify,
             tracer: self.tracer,
+            gone_devices: self.gone_devices,
             plan: self.plan,
             bundle: self.bundle,
         }
@@ -582,6 +585,9 @@ impl Created {
 
     /// Takes everything back.
     pub fn undo(self, request: &Request<'_, '_>) {
+        if let Some(gone) = &self.gone_devices {
+            gone.take_back(self.plan);
+        }
         child::end(self.pid, self.pidfd.as_ref());
         if let Some(home) = self.cgroup {
             let _ = home.remove(&self.bundle.arena);

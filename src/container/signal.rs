@@ -9,7 +9,7 @@ use super::{bundle, delete, facts, words};
 use crate::error::{Doing, Error, Result};
 use crate::mem::Arena;
 use crate::steps::{cgroup, sync};
-use crate::sys::{self, AsFd, BorrowedFd, Errno, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, task};
 
 const SIGKILL: i32 = c::SIGKILL as i32;
 
@@ -66,7 +66,11 @@ fn start_with_hooks<'a>(
     let bundle = bundle::kept(directory, record.bundle, arena)?;
     let mut room = [0; sync::MOST_BYTES];
     let said = directory.give_start_and_watch(&mut room).map_err(not_started)?;
-    if let Some((fault, came_along)) = said.strip_prefix(&[sync::FAULT]).and_then(sync::read_fault) {
+    let after_hooks = said.strip_prefix(&[sync::HOOKS_DONE]);
+    if said.is_empty() && record.hooks & hooks::START_CONTAINER != 0 {
+        return Err(not_started(Errno::NXIO));
+    }
+    if let Some((fault, came_along)) = after_hooks.unwrap_or(said).strip_prefix(&[sync::FAULT]).and_then(sync::read_fault) {
         return Err(words::late(fault, came_along, &bundle));
     }
     let hooks = hooks::run(&bundle.config.hooks.unwrap_or_default().poststart, hooks::poststart(record.pid), record.id, &bundle, inherited);
@@ -79,20 +83,19 @@ fn start_with_hooks<'a>(
     hooks
 }
 
-/// `kill`: `force_all` only makes a container that has ended no error, as runc has it.
-pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: bool, arena: &Arena<'a>) -> Result<'a, ()> {
+/// `kill`. With `to_all` every process of the container gets the signal, and one that has ended is no error.
+pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, to_all: bool, arena: &Arena<'a>) -> Result<'a, ()> {
     let directory = Directory::open(root, id)?;
     let record = directory.read(arena)?;
     let procfs = facts::open_procfs()?;
+    let signal = if ends_who_waits(signal, &record, &directory, procfs.as_fd()) { SIGKILL } else { signal };
     // Without a pid namespace of its own the end of its first process is not the end of the others.
-    if signal == SIGKILL && record.shares_pids {
-        kill_rest(&record)?;
-        return Ok(());
+    if !record.cgroup.is_empty() && (to_all || signal == SIGKILL && record.shares_pids) {
+        return signal_rest(&record, signal);
     }
     let Some(process) = state::open_process(&record, procfs.as_fd()) else {
-        return if force_all { Ok(()) } else { Err(Error::said("container not running")) };
+        return if to_all { Ok(()) } else { Err(Error::said("container not running")) };
     };
-    let signal = if ends_who_waits(signal, &record, &directory, procfs.as_fd()) { SIGKILL } else { signal };
     let sent = match &process.pidfd {
         Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
         None => sys::kill(process.pid, signal),
@@ -101,7 +104,7 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, force_all: 
         cgroup::v1::let_die(record.cgroup);
     }
     match sent {
-        Err(Errno::SRCH) if force_all => Ok(()),
+        Err(Errno::SRCH) if to_all => Ok(()),
         Err(Errno::SRCH) => Err(Error::said("container not running")),
         answer => answer.doing("kill", id),
     }
@@ -116,11 +119,14 @@ fn ends_who_waits(signal: i32, record: &Record<'_>, directory: &Directory, procf
     ENDING.contains(&signal.cast_unsigned()) && directory.try_lock() && matches!(state::status(record, directory, procfs), Status::Created)
 }
 
-fn kill_rest<'a>(record: &Record<'a>) -> Result<'a, ()> {
-    let killed = state::open_cgroup_if_any(record).and_then(|cgroup| cgroup.map_or(Ok(()), |cgroup| cgroup::kill_all(cgroup.as_fd())));
-    match killed {
+fn signal_rest<'a>(record: &Record<'a>, signal: i32) -> Result<'a, ()> {
+    let send = |cgroup: OwnedFd| match signal {
+        SIGKILL => cgroup::kill_all(cgroup.as_fd()),
+        _ => cgroup::signal_all(cgroup.as_fd(), signal),
+    };
+    match state::open_cgroup_if_any(record).and_then(|cgroup| cgroup.map_or(Ok(()), send)) {
         Err(Errno::NOENT | Errno::NODEV) => Ok(()),
-        answer => answer.doing("kill the processes of", record.cgroup),
+        answer => answer.doing("send a signal to the processes of", record.cgroup),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};
+use core::mem::MaybeUninit;
 
 use super::facts;
 use crate::error::{Doing, Error, Result};
@@ -249,10 +250,8 @@ impl Directory {
         // The container holds the FIFO open both ways; execve and death close it. What it has not read is then still there.
         let mut polled = [sys::task::PollFd::new(&watched, sys::task::PollFlags::empty())];
         while let Err(Errno::INTR) = sys::task::poll(&mut polled, None) {}
-        match fs::read(&watched, &mut *room)? {
-            1 => Err(Errno::NXIO),
-            len => Ok(&room[..len]),
-        }
+        let len = fs::read(&watched, &mut *room)?;
+        if &room[..len] == b"0" { Err(Errno::NXIO) } else { Ok(&room[..len]) }
     }
 
     /// Whether it waits for its start. The FIFO is there once its cgroup is known to be its own, and before its process.
@@ -335,7 +334,10 @@ impl Directory {
             answer => return answer,
         }
         remove_all(&[FIFO, CREATING])?;
-        let _ = fs::unlinkat(&self.fd, c"notify/notify.sock", fs::AtFlags::empty()); // what stays shows in the end
+        // Besides our socket there may be what a privileged container has put there; what stays shows in the end.
+        if let Ok(notify) = fs::openat(&self.fd, NOTIFY, OPEN, fs::Mode::empty()) {
+            let _ = empty(&notify);
+        }
         let _ = fs::unlinkat(&self.fd, NOTIFY, fs::AtFlags::REMOVEDIR);
         remove()
     }
@@ -360,6 +362,42 @@ fn wrote<'a>(written: core::result::Result<usize, Errno>, text: &[u8], name: &'s
         Ok(_) => Err(Error::errno_at("write", name, Errno::NOSPC)),
         Err(errno) => Err(Error::errno_at("write", name, errno)),
     }
+}
+
+/// Removes what is in a directory: files, and one chain of directories after the other, from its end up, however deep they are.
+fn empty(directory: &OwnedFd) -> core::result::Result<(), Errno> {
+    loop {
+        let mut here = fs::openat(directory, c".", OPEN, fs::Mode::empty())?; // to be read from its beginning
+        let mut above = None;
+        while let Some(name) = remove_files(&here)? {
+            let below = fs::openat(&here, name.as_c_str(), OPEN, fs::Mode::empty())?;
+            above = Some((here, name));
+            here = below;
+        }
+        let Some((parent, name)) = above else { return Ok(()) };
+        fs::unlinkat(&parent, name.as_c_str(), fs::AtFlags::REMOVEDIR)?;
+    }
+}
+
+/// Returns one of the directories in it, which stay.
+fn remove_files(directory: &OwnedFd) -> core::result::Result<Option<PathBuffer>, Errno> {
+    let mut found = None;
+    let mut room = [MaybeUninit::uninit(); 2048];
+    let mut entries = fs::RawDir::new(directory, &mut room);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        match fs::unlinkat(directory, name, fs::AtFlags::empty()) {
+            Err(Errno::ISDIR | Errno::PERM) if name != c"." && name != c".." => {
+                let mut path = PathBuffer::new();
+                path.set(&[name.to_bytes()]);
+                found = Some(path);
+            }
+            Err(Errno::ISDIR | Errno::PERM) | Ok(()) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(found)
 }
 
 /// Where a container is in its life.

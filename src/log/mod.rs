@@ -76,14 +76,14 @@ impl Log {
 /// Text on its way to a descriptor, collected into few writes.
 pub struct Output<'f> {
     fd: BorrowedFd<'f>,
-    buffer: heapless::String<1024>,
+    buffer: heapless::Vec<u8, 1024>,
     error: Option<Errno>,
 }
 
 impl<'f> Output<'f> {
     /// Collects for `fd`; the rest is written when it is dropped.
     pub fn new(fd: BorrowedFd<'f>) -> Self {
-        Output { fd, buffer: heapless::String::new(), error: None }
+        Output { fd, buffer: heapless::Vec::new(), error: None }
     }
 
     /// Writes what was collected, and says whether all could be written.
@@ -93,7 +93,7 @@ impl<'f> Output<'f> {
     }
 
     fn flush(&mut self) {
-        let mut rest = self.buffer.as_bytes();
+        let mut rest = self.buffer.as_slice();
         while !rest.is_empty() && self.error.is_none() {
             match sys::fs::write(self.fd, rest) {
                 Ok(0) => self.error = Some(Errno::IO),
@@ -108,11 +108,14 @@ impl<'f> Output<'f> {
 
 impl Write for Output<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.buffer.push(character).is_err() {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            if self.buffer.is_full() {
                 self.flush();
-                let _ = self.buffer.push(character); // it is empty
             }
+            let (now, later) = rest.split_at(rest.len().min(self.buffer.capacity() - self.buffer.len()));
+            let _ = self.buffer.extend_from_slice(now); // it fits
+            rest = later;
         }
         if self.error.is_some() { Err(fmt::Error) } else { Ok(()) }
     }

@@ -11,7 +11,7 @@ mod members;
 pub mod v1;
 
 pub use delegate::delegate;
-pub use end::{kill_all, remove, remove_levels};
+pub use end::{kill_all, remove, remove_levels, signal_all};
 pub use events::{Freezer, freeze, is_frozen, is_frozen_at};
 pub use limits::{apply, guard_devices, guard_devices_anew};
 pub use make::{Missing, adopt, make, why_missing};

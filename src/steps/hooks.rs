@@ -62,7 +62,11 @@ pub fn start_container(stage: &mut Stage<'_, '_>) -> Done {
     let mut output = Output::default();
     let done = run_from(0, &hooks, &point(stage, "created", stage.plan.process.environment), &mut output);
     stage.hook_output = output;
-    done
+    done?;
+    if stage.may_wait_long() {
+        fs::write(stage.start_gate, &[sync::HOOKS_DONE])?;
+    }
+    Ok(())
 }
 
 fn point<'h>(stage: &'h Stage<'_, '_>, status: &'h str, environment: &'h [CPointer<'h>]) -> Point<'h> {

@@ -59,6 +59,9 @@ pub const REQUEST_HOOKS: u8 = b'H';
 /// The message that asks the parent to move network devices into the child's namespace, and to answer.
 pub const REQUEST_NET_DEVICES: u8 = b'N';
 
+/// What stands in the FIFO once the `startContainer` hooks are done: without it, who ended then was killed during one of them.
+pub const HOOKS_DONE: u8 = b'D';
+
 /// The most bytes of a message of the child's: a fault, and what a hook had to say.
 pub const MOST_BYTES: usize = 1024;
 

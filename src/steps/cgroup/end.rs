@@ -2,35 +2,40 @@
 
 use core::ffi::CStr;
 
-use super::events::await_empty;
+use linux_raw_sys::general::SIGKILL;
+
+use super::events::{Freezer, await_empty, freeze, is_frozen};
 use super::members::{child_after, each_pid};
-use super::{Freezer, open, v1, write_file};
+use super::{open, v1, write_file};
 use crate::mem::PathBuffer;
 use crate::plan::cgroup::v1::IS_BUILT;
-use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
-/// How long to try to freeze what is to be killed.
+/// How long to try to freeze those who are to get a signal.
 const FREEZING_MS: u32 = 500;
 
 /// Kills every process in it and below, frozen or not.
 pub fn kill_all(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
     match write_file(cgroup, c"cgroup.kill", b"1") {
-        Err(Errno::NOENT) => {} // before Linux 5.14
-        answer => return answer,
+        Err(Errno::NOENT) => signal_all(cgroup, SIGKILL as i32), // before Linux 5.14
+        answer => answer,
     }
-    // So that nobody forks meanwhile.
-    if write_file(cgroup, c"cgroup.freeze", b"1").is_err() && IS_BUILT {
-        let _ = v1::freeze(cgroup, Freezer::Frozen, FREEZING_MS); // without a freezer they are killed as they are met
-    }
-    let killed = each_pid(cgroup, &mut |pid| {
+}
+
+/// Sends a signal to every process in it and below. They are frozen meanwhile, so that nobody forks away from it; one that was paused
+/// stays so, and gets the signal when it goes on.
+pub fn signal_all(cgroup: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    let stays_paused = is_frozen(cgroup) && signal != SIGKILL as i32; // in cgroup v1 they die when they go on
+    let _ = freeze(cgroup, Freezer::Frozen, FREEZING_MS); // without a freezer they get it as they are met
+    let sent = each_pid(cgroup, &mut |pid| {
         if let Some(pid) = task::Pid::from_raw(pid as i32) {
-            let _ = task::kill_process(pid, task::Signal::KILL); // ESRCH: it has ended meanwhile
+            let _ = sys::kill(pid, signal); // ESRCH: it has ended meanwhile
         }
     });
-    if write_file(cgroup, c"cgroup.freeze", b"0").is_err() && IS_BUILT {
-        let _ = write_file(cgroup, c"freezer.state", b"THAWED"); // in cgroup v1 they die when they go on
+    if !stays_paused {
+        let _ = freeze(cgroup, Freezer::Thawed, 0); // nobody waits for it
     }
-    killed
+    sent
 }
 
 /// Removes the cgroup at `path` and those below it, and waits, at most `timeout_ms`, until its last process is gone.
