@@ -51,7 +51,8 @@ const SAYS_NOTHING: [&str; 8] = ["util", "utils", "common", "helper", "helpers",
 const MOST_LINES: usize = 600;
 
 /// The dependencies that carry the product; what each replaces stands beside it in Cargo.toml.
-const DEPENDENCIES: [&str; 7] = ["rustix", "linux-raw-sys", "serde", "serde-json-core", "heapless", "hmac-sha256", "libseccomp-sys"];
+const DEPENDENCIES: [&str; 8] =
+    ["rustix", "linux-raw-sys", "serde", "serde-json-core", "heapless", "hmac-sha256", "ed25519-compact", "libseccomp-sys"];
 
 /// What only the tests may use: references for our tables and our parser, and random texts.
 const TEST_DEPENDENCIES: [&str; 3] = ["libc", "proptest", "tinyjson"];

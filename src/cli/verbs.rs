@@ -283,6 +283,7 @@ impl<'a> Context<'a> {
             is_traced: false,
             device_fallback: self.global.device_fallback,
             is_detached,
+            digest: "",
             gate,
             blocked_signals: sys::block_all(),
             environment: self.arguments.environ,

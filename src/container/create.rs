@@ -17,7 +17,7 @@ use super::start;
 use super::started::Started;
 use super::state::{self, Directory, Record, SharedRoot};
 use super::trace::{self, Tracer};
-use super::{facts, guard, image, net_devices, rdt, seccomp, trouble, words};
+use super::{facts, guard, image, net_devices, rdt, seccomp, trouble, trust, words};
 use crate::error::{Doing, Error, Result, Step};
 use crate::log::Log;
 use crate::mem::Arena;
@@ -45,6 +45,8 @@ pub struct Request<'a, 'l> {
     pub is_traced: bool,
     /// Whether the runtime leaves before the container ends.
     pub is_detached: bool,
+    /// What boot.json pins the bundle's config.json to; empty for nothing.
+    pub digest: &'a str,
     /// Who gives the start.
     pub gate: Gate,
     /// Whether to go on where the kernel cannot guard devices.
@@ -117,6 +119,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     // Before what the child closes at once: so the numbers of what it opens stand beside each other, and are closed together.
     let channel = sys::pair().doing("socketpair", "")?;
     let bundle = bundle::open(procfs.as_fd(), request.bundle, arena)?;
+    trust::check_bundle(&bundle, request.digest, arena)?;
     let keep = |error: Error<'static>| keep(&error, arena);
     let (plan, bundle) = make_plan(bundle, request, procfs.as_fd(), arena)?;
     settle_terminal(plan, request.is_detached, request.console_socket)?;
@@ -188,6 +191,7 @@ fn make_plan<'a>(
         let Options { id: _, no_pivot, no_new_keyring, listen_fds, preserve_fds, is_rootless, cgroup_manager: _ } = request.options;
         let options = Options { id, no_pivot, no_new_keyring, listen_fds, preserve_fds, is_rootless, cgroup_manager };
         let plan = plan::build(config, &facts, &options, memory)?;
+        trust::check_root(plan.image.as_ref())?;
         if cgroup_manager == Manager::Disabled {
             request.log.warning(format_args!("--cgroup-manager=disabled: no device rules guard the container, and nothing is limited"));
         }
@@ -372,10 +376,8 @@ impl Work {
 
     /// Makes the child. What is the child's is dropped here in the parent, so that the channel ends when the child does.
     fn start_child(&mut self, request: &Request<'_, '_>, ours: &OwnedFd, theirs: OwnedFd, gate: Option<OwnedFd>) -> Result<'static, ()> {
-        let image = match &self.plan.image {
-            Some(image) if IMAGES => Some(image::mount(image, self.plan.id, &self.bundle.arena)?),
-            _ => None,
-        };
+        let image = self.plan.image.as_ref().filter(|_| IMAGES);
+        let image = image.map(|image| image::mount(image, self.plan.id, &self.bundle.arena)).transpose()?;
         let ignored_signals = facts::ignored_signals(self.procfs.as_fd());
         let made = start::make_child(self.plan, self.cgroup());
         if let Ok((Clone::Child, how)) = made {

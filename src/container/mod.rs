@@ -31,6 +31,7 @@ pub mod state;
 mod systemd;
 pub mod trace;
 mod trouble;
+pub mod trust;
 pub mod update;
 mod verity;
 mod words;

@@ -5,6 +5,7 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
+use crate::container::trust;
 use crate::error::Error;
 use crate::json;
 use crate::json::Oddity;
@@ -39,7 +40,11 @@ pub struct Place<'a> {
 
 /// Reads all of it.
 pub fn plan<'a>(place: &Place<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Result<Boot<'a>> {
-    let line = KernelLine::read(place.line);
+    let mut line = KernelLine::read(place.line);
+    if line.shell.is_some() && place.root.is_empty() && trust::is_demanded() {
+        (line.shell, line.is_rescue) = (None, false);
+        tell("", format_args!("signatures are required: the kernel command line gets no shell"));
+    }
     let named = if line.boot.is_empty() { place.path } else { line.boot };
     let mut reader = Reader { root: place.root, arena, tell, found: List::default(), file: written::Boot::default(), left_out: 0 };
     let is_directory = !named.is_empty() && is_directory(reader.path(&[named])?);
@@ -118,6 +123,11 @@ impl<'a> Reader<'_, '_, 'a> {
             }
             Ok(text) => text,
         };
+        let is_demanded = self.root.is_empty() && trust::is_demanded();
+        if is_demanded && let Err(error) = trust::check(text, path, self.arena) {
+            (self.tell)("", format_args!("{error}; it is not used"));
+            return Ok(());
+        }
         let room = sys::map_anonymous(written::arena_bytes(text.len())).map_err(|_| Full)?;
         let memory = Arena::over(room);
         let read = json::read::<written::Boot<'a>>(text, &memory);
@@ -143,6 +153,10 @@ impl<'a> Reader<'_, '_, 'a> {
         }
         if file.version != 1 {
             (self.tell)("", format_args!("{path}: version: it must be 1; the file is not used"));
+            return Ok(());
+        }
+        if is_demanded && let Err(error) = trust::admit(file.release, false, self.arena) {
+            (self.tell)("", format_args!("{path}: {error}; it is not used"));
             return Ok(());
         }
         self.add(file)
@@ -240,7 +254,8 @@ impl<'a> Reader<'_, '_, 'a> {
         }
         let config = self.path(&[self.join(found.path, "config.json")?])?;
         let is_listed = self.file.bundles.iter().any(|bundle| bundle.id == found.id && !bundle.bundle.is_empty());
-        match self.annotations(config) {
+        let digest = self.file.bundles.iter().filter(|bundle| bundle.id == found.id).last().map_or("", |bundle| bundle.digest);
+        match self.annotations(config, digest) {
             Ok(Ok((annotations, sources))) => (found.annotations, found.sources) = (annotations, sources),
             Ok(Err(problem)) => found.problem = problem,
             Err(Errno::NOENT) if is_listed => {} // it may lie on what is mounted later
@@ -250,13 +265,22 @@ impl<'a> Reader<'_, '_, 'a> {
     }
 
     /// Those annotations of a config.json that are for the boot, or what is wrong with it.
-    fn annotations(&self, config: &CStr) -> core::result::Result<core::result::Result<Annotations<'a>, &'a str>, Errno> {
+    fn annotations(&self, config: &CStr, digest: &str) -> core::result::Result<core::result::Result<Annotations<'a>, &'a str>, Errno> {
         let file = open_regular(config)?;
         let size = size_of_file(&file, MOST_BYTES)?;
         let arena = self.arena;
         sys::with_memory(size + 1 + crate::spec::arena_bytes(size), |room| {
             let (text, memory) = room.split_at_mut(size + 1);
             let len = read_all(&file, text)?;
+            if let Err(why) = trust::check_digest(&text[..len], digest) {
+                return Ok(Err(why));
+            }
+            if self.root.is_empty()
+                && trust::is_demanded()
+                && let Err(error) = trust::check(&text[..len], config.to_str().unwrap_or_default(), arena)
+            {
+                return Ok(Err(arena.format(format_args!("{error}")).map_err(|_| Errno::NOMEM)?));
+            }
             let memory = Arena::over(memory);
             let read = json::read::<written::Annotated<'_>>(&text[..len], &memory);
             if contains_nul(&text[..len]) {

@@ -364,7 +364,15 @@ impl Init<'_> {
         };
         let (ours, theirs) = sys::pair()?;
         sys::set_nonblocking(ours.as_fd())?;
-        let job = Job { id: service.id, bundle, policy: service.policy, output, ready, notify: self.lives[index].directory };
+        let job = Job {
+            id: service.id,
+            bundle,
+            digest: service.digest,
+            policy: service.policy,
+            output,
+            ready,
+            notify: self.lives[index].directory,
+        };
         self.lives[index].worker = work::fork(|| work::start(&job, &theirs, &self.origin))?;
         self.lives[index].report.put(ours);
         Ok(())

@@ -53,6 +53,8 @@ pub struct Job<'a> {
     pub id: &'a str,
     /// Its bundle.
     pub bundle: &'a CStr,
+    /// What its config.json is pinned to.
+    pub digest: &'a str,
     /// How it is watched.
     pub policy: Policy,
     /// What it writes to.
@@ -93,6 +95,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             is_traced: false,
             device_fallback: false,
             is_detached: false,
+            digest: job.digest,
             gate: Gate::Channel,
             blocked_signals: sys::Signals::default(),
             environment: origin.environment,

@@ -192,6 +192,8 @@ pub struct Service<'a> {
     pub is_wanted: bool,
     /// Its health check.
     pub health: List<'a, &'a str>,
+    /// What its config.json is pinned to; empty for nothing.
+    pub digest: &'a str,
 }
 
 /// The whole boot.
@@ -551,6 +553,7 @@ impl<'a> Work<'_, '_, 'a> {
                     hold_ms: draft.hold_ms,
                     is_wanted: !is_left_out,
                     health: bundle.health,
+                    digest: bundle.digest,
                 },
             )?;
         }

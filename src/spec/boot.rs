@@ -17,6 +17,8 @@ object! {
     Boot<'a> {
         /// The form of the file: 1.
         "version" => version: u32,
+        /// For a signed file: `NAME:NUMBER`, which grows from release to release.
+        "release" => release: &'a str,
         "hostname" => hostname: &'a str,
         /// Where bundles lie that need no entry here.
         "directory" => directory: &'a str,
@@ -99,6 +101,8 @@ object! {
         /// `service`, `oneshot` or `shutdown`.
         "kind" => kind: &'a str,
         "enabled" => enabled: Option<bool>,
+        /// What its config.json must be: `sha256:` and 64 hexadecimal digits.
+        "digest" => digest: &'a str,
         /// `ID[:started|:ready|:exited|:failed|:ended]`, `path:/PATH`, `network[:DEVICE]`.
         "after" => after: List<'a, &'a str>,
         /// `no`, `on-failure` or `always`.
@@ -166,7 +170,7 @@ impl<'a> Bundle<'a> {
         if is_said {
             return Ok(());
         }
-        let index = self.names().position(key).filter(|_| !matches!(key, "id" | "bundle" | "enabled"));
+        let index = self.names().position(key).filter(|_| !matches!(key, "id" | "bundle" | "enabled" | "digest"));
         let field = index.and_then(|index| self.field(index)).ok_or(Misfit::Unknown)?;
         match field.slot() {
             Slot::Text(to) if !to.is_empty() => {}

@@ -6,7 +6,7 @@ use crate::bundle::{self, Request};
 use crate::config::Choices;
 use crate::image::Kind;
 use crate::initramfs;
-use crate::{Result, text};
+use crate::{Result, signature, text};
 
 /// A small root file system has megabytes; what needs more is told so.
 const MOST_BYTES: u64 = 8 << 30;
@@ -38,12 +38,27 @@ The config.json that it writes takes away: no new privileges, few capabilities, 
 
 makes the root file system TARGET (cpio, gzip) that the kernel unpacks into memory: OCINIT as /init, the files of FOLDER,
 and the bundles below /etc/ocinit/bundles. The same files give the same bytes; SOURCE_DATE_EPOCH is the time of all.
+
+    ocinit-host keygen NAME                     makes NAME.pem, which signs, and NAME.pub, for the device's /etc/ocinit/keys
+    ocinit-host sign --key NAME.pem FILE...     writes FILE.sig for each config.json or boot.json
+    ocinit-host verify --key NAME.pub FILE...   says whether they are that key's
 ";
 
 pub fn run(words: &[String]) -> Result<()> {
     match words.first().map(String::as_str) {
         Some("bundle") => bundle::make(&bundle_request(&words[1..])?),
         Some("initramfs") => initramfs::make(&initramfs_request(&words[1..])?),
+        Some("keygen") => match &words[1..] {
+            [name] if !name.starts_with('-') => signature::keygen(name),
+            _ => Err("keygen wants one name".into()),
+        },
+        Some(word @ ("sign" | "verify")) => match &words[1..] {
+            [option, key, files @ ..] if option == "--key" && !files.is_empty() => {
+                let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+                if word == "sign" { signature::sign(key.as_ref(), &files) } else { signature::verify(key.as_ref(), &files) }
+            }
+            _ => Err(format!("{word} wants --key KEY and one or more files")),
+        },
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(())
@@ -52,7 +67,10 @@ pub fn run(words: &[String]) -> Result<()> {
             println!("ocinit-host version {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Some(word) => Err(format!("no such command: {} (there are: bundle, initramfs; `ocinit-host help` says more)", text::shown(word))),
+        Some(word) => Err(format!(
+            "no such command: {} (there are: bundle, initramfs, keygen, sign, verify; `ocinit-host help` says more)",
+            text::shown(word)
+        )),
         None => Err("says nothing of what to do: `ocinit-host help` lists it".into()),
     }
 }

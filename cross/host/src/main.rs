@@ -9,6 +9,7 @@ mod initramfs;
 mod layer;
 mod layout;
 mod progress;
+mod signature;
 mod stream;
 mod text;
 mod tree;
