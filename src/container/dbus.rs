@@ -5,7 +5,7 @@
 use core::ffi::CStr;
 
 use crate::plan::cgroup::{Property, Value};
-use crate::sys::{self, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, Errno, OwnedFd, fs, task};
 
 /// Room for one message; what does not fit into it is passed over.
 const MESSAGE_BYTES: usize = 8192;
@@ -181,18 +181,27 @@ impl Connection {
 
     fn write(&self, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
-            let sent = sys::fs::write(&self.socket, bytes)?;
+            self.await_readiness(task::PollFlags::OUT)?;
+            let sent = match sys::send_some(self.socket.as_fd(), bytes) {
+                Err(Errno::AGAIN) => 0,
+                sent => sent?,
+            };
             bytes = &bytes[sent..];
         }
         Ok(())
     }
 
+    fn await_readiness(&self, wanted: task::PollFlags) -> Result<(), Errno> {
+        let left = self.deadline_ms.saturating_sub(task::now_ms());
+        match task::poll(&mut [task::PollFd::new(&self.socket, wanted)], Some(&task::milliseconds(left)))? {
+            0 => Err(Errno::TIMEDOUT),
+            _ => Ok(()),
+        }
+    }
+
     fn read(&self, mut room: &mut [u8]) -> Result<(), Errno> {
         while !room.is_empty() {
-            let left = self.deadline_ms.saturating_sub(task::now_ms());
-            if task::poll(&mut [task::PollFd::new(&self.socket, task::PollFlags::IN)], Some(&task::milliseconds(left)))? == 0 {
-                return Err(Errno::TIMEDOUT);
-            }
+            self.await_readiness(task::PollFlags::IN)?;
             match fs::read(&self.socket, &mut *room)? {
                 0 => return Err(Errno::CONNRESET),
                 read => room = &mut room[read..],
@@ -354,5 +363,20 @@ mod tests {
         for len in 16..message.bytes.len() {
             let _ = understand(&message.bytes[..len], fields.min(len - 16));
         }
+    }
+
+    #[test]
+    fn a_manager_that_reads_nothing_or_is_gone_is_an_error_in_time() {
+        let path = std::env::temp_dir().join(format!("ocinit-dbus-{}", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let connection = Connection { socket: sys::connect(&name).unwrap(), serial: 0, deadline_ms: task::now_ms() + 50 };
+        let (theirs, _) = listener.accept().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(connection.write(&[0; 4 << 20]), Err(Errno::TIMEDOUT));
+        assert_eq!(connection.read(&mut [0]), Err(Errno::TIMEDOUT));
+        drop(theirs);
+        let connection = Connection { deadline_ms: task::now_ms() + 10_000, ..connection };
+        assert_eq!(connection.write(b"x"), Err(Errno::PIPE));
     }
 }

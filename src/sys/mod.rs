@@ -62,7 +62,7 @@ pub use scheduling::{Scheduler, set_affinity, set_io_priority, set_memory_policy
 pub use seccomp::{knows_filter_flag, let_call_pass, load_filter};
 pub use shared::{await_change, map_shared, read_words, wake};
 pub use signal::{Signals, block_all, discard_sigpipe, set_blocked, signal_fd, take};
-pub use socket::{connect, pair, receive, send};
+pub use socket::{connect, pair, receive, send, send_some};
 pub use undefended::is_undefended;
 pub use walk::{
     Missing, create_in_mount, create_in_root, make_in, open_directory_in_root, open_in_mount, open_in_root, open_last_in_root,

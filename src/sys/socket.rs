@@ -35,6 +35,11 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) ->
     if sent == bytes.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
+/// Sends what goes without waiting; how much that was. Errors: EPIPE when the other end is gone, EAGAIN when nothing goes.
+pub fn send_some(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
 /// Receives one message: how many bytes (0: the other end is gone), and the descriptor that came with it.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
