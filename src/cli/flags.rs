@@ -411,8 +411,8 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         arguments: "<container-id> [signal]",
         count: (1, 2),
         summary: "send a signal to the first process of a container",
-        description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM).",
-        options: &[option!("all,a", Switch, "send it to every process of the container; one that has stopped is no error")],
+        description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM). With --all every process gets it.",
+        options: &[hidden!("all,a", Switch)],
         ..PLAIN
     },
     CommandRow {
