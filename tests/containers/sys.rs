@@ -414,7 +414,6 @@ pub fn call_number(name: &str) -> Option<i64> {
         "kexec_load" => libc::SYS_kexec_load,
         "socket" => libc::SYS_socket,
         "openat2" => libc::SYS_openat2,
-        "bpf" => libc::SYS_bpf,
         "setns" => libc::SYS_setns,
         // Newer than all that profiles name, on 32-bit ARM than its own calls too, which begin at 0xf0000.
         "newest" if cfg!(target_arch = "arm") => 0xf07ff,
