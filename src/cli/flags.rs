@@ -411,7 +411,7 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         arguments: "<container-id> [signal]",
         count: (1, 2),
         summary: "send a signal to the first process of a container",
-        description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM). With --all every process gets it.",
+        description: "The signal is a number or a name, with or without SIG, in any case (default: SIGTERM).",
         options: &[hidden!("all,a", Switch)],
         ..PLAIN
     },
