@@ -290,7 +290,7 @@ impl Work {
         if let (Some(rdt), Some((pid, _))) = (&self.plan.rdt, &self.child) {
             rdt::apply(rdt, *pid, &self.bundle.arena)?;
         }
-        let record = self.record(self.child_record())?;
+        let record = self.record(self.child_record()?)?;
         self.directory.write_process(&record, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours, request)?;
@@ -350,10 +350,11 @@ impl Work {
         })
     }
 
-    fn child_record(&self) -> Option<(u32, u64)> {
-        let (pid, _) = self.child.as_ref()?;
+    fn child_record(&self) -> Result<'static, Option<(u32, u64)>> {
+        let Some((pid, _)) = &self.child else { return Ok(None) };
         let pid = pid.as_raw_nonzero().get() as u32;
-        Some((pid, facts::process(self.procfs.as_fd(), pid).map_or(0, |process| process.start_time)))
+        let process = facts::process(self.procfs.as_fd(), pid).and_then(|process| process.ok_or(Errno::SRCH));
+        Ok(Some((pid, process.doing("look at", "the container's first process")?.start_time)))
     }
 
     fn make_cgroup(&mut self) -> Result<'static, ()> {

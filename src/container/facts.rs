@@ -255,15 +255,17 @@ pub struct Alive {
     pub is_zombie: bool,
 }
 
-/// Looks a process up. `None` if there is none of that number.
-pub fn process(procfs: BorrowedFd<'_>, pid: u32) -> Option<Alive> {
+/// Looks a process up. `None` if there is none of that number. Errors: it could not be looked at.
+pub fn process(procfs: BorrowedFd<'_>, pid: u32) -> core::result::Result<Option<Alive>, Errno> {
     let mut path = heapless::String::<24>::new();
-    core::fmt::Write::write_fmt(&mut path, format_args!("{pid}/stat\0")).ok()?;
-    let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
-    let file = fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok()?;
+    let _ = core::fmt::Write::write_fmt(&mut path, format_args!("{pid}/stat\0")); // 10 digits, 5 and NUL always fit
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or(c"");
     let mut buffer = [0; 1024];
-    let len = fs::read(&file, &mut buffer).ok()?;
-    parse_stat(core::str::from_utf8(&buffer[..len]).ok()?)
+    let read = fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
+    match read.and_then(|file| fs::read(&file, &mut buffer)) {
+        Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+        read => core::str::from_utf8(&buffer[..read?]).ok().and_then(parse_stat).ok_or(Errno::INVAL).map(Some),
+    }
 }
 
 /// proc_pid_stat(5): the name stands in brackets and may itself hold brackets and spaces; the state follows it, the start time is field 22.

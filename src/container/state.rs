@@ -425,10 +425,15 @@ impl Status {
     }
 }
 
-/// Whether the record's process is still the one that was started, and has not ended.
+/// Whether the record's process is still the one that was started, and has not ended. One that cannot be looked at has not: what else would
+/// become of a container that runs?
 pub fn is_alive(record: &Record<'_>, procfs: BorrowedFd<'_>) -> bool {
-    record.pid != 0
-        && facts::process(procfs, record.pid).is_some_and(|process| process.start_time == record.start_time && !process.is_zombie)
+    is_known_alive(record, procfs).unwrap_or(true)
+}
+
+fn is_known_alive(record: &Record<'_>, procfs: BorrowedFd<'_>) -> core::result::Result<bool, Errno> {
+    let is_it = |process: facts::Alive| process.start_time == record.start_time && !process.is_zombie;
+    Ok(record.pid != 0 && facts::process(procfs, record.pid)?.is_some_and(is_it))
 }
 
 /// Looks where a container is in its life.
@@ -509,12 +514,12 @@ pub fn timestamp<'a>((seconds, nanoseconds): (i64, u32), arena: &Arena<'a>) -> R
     Ok(arena.format(format_args!("{}", Time { seconds: seconds.max(0) as u64, nanoseconds }))?)
 }
 
-/// A handle to the record's process, once it is sure that it is that process. `None` if it has ended.
+/// A handle to the record's process, once it is sure that it is that process. `None` if it has ended, or cannot be looked at.
 pub fn open_process(record: &Record<'_>, procfs: BorrowedFd<'_>) -> Option<Process> {
     let pid = sys::task::Pid::from_raw(i32::try_from(record.pid).ok()?)?;
     // Opened first and looked at afterwards: what the handle stands for cannot change any more.
     let pidfd = sys::task::pidfd_open(pid, sys::task::PidfdFlags::empty()).ok();
-    is_alive(record, procfs).then_some(Process { pid, pidfd })
+    is_known_alive(record, procfs).unwrap_or(false).then_some(Process { pid, pidfd })
 }
 
 /// A container's first process.

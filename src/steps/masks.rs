@@ -2,11 +2,14 @@
 //!
 //! Must: come after the root was entered, so that every path is the container's. Mustn't: take anything but the null device for /dev/null.
 
+use core::ffi::CStr;
+
 use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_RDONLY};
 
+use super::mounts::PROTECTED;
 use super::{At, Done, Stage};
 use crate::error::Note;
-use crate::sys::{self, AsFd, Attributes, Errno, OwnedFd, Pile};
+use crate::sys::{self, AsFd, Attributes, BorrowedFd, Errno, OwnedFd, Pile};
 
 const READONLY: Attributes = Attributes { set: MOUNT_ATTR_RDONLY as u64, clear: 0 };
 
@@ -14,7 +17,7 @@ const READONLY: Attributes = Attributes { set: MOUNT_ATTR_RDONLY as u64, clear: 
 pub fn make_paths_readonly(stage: &mut Stage<'_, '_>) -> Done {
     let mut used = Pile::default();
     for (index, path) in stage.plan.readonly_paths.iter().enumerate() {
-        let readonly = match stage.open(path) {
+        let readonly = match open(stage, path, sys::open_in_root) {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(errno) => Err(At::note(Note::OpenTarget)(errno)),
             Ok(target) => make_readonly(stage, path, target, &mut used),
@@ -24,11 +27,27 @@ pub fn make_paths_readonly(stage: &mut Stage<'_, '_>) -> Done {
     Ok(())
 }
 
-fn make_readonly(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: OwnedFd, used: &mut Pile) -> Done {
+/// The path as the container sees it; below what is mounted on /proc and /sys, even where somebody who shares the root has put something
+/// else in their place, and left them under another name.
+fn open(stage: &Stage<'_, '_>, path: &CStr, how: fn(BorrowedFd<'_>, &CStr) -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let bytes = path.to_bytes_with_nul();
+    for (name, mount) in PROTECTED.iter().zip(&stage.protected) {
+        let rest =
+            bytes.strip_prefix(name.to_bytes()).filter(|rest| rest.first() == Some(&b'/') && !rest.windows(2).any(|two| two == b".."));
+        let (Some(rest), Some(mount), false) = (rest, mount, sys::is_undefended("protected")) else { continue };
+        match how(mount.as_fd(), CStr::from_bytes_with_nul(rest).unwrap_or(c"")) {
+            Err(Errno::NOENT | Errno::LOOP) => {} // also of a link that leads elsewhere
+            answer => return answer,
+        }
+    }
+    how(stage.root()?, path)
+}
+
+fn make_readonly(stage: &Stage<'_, '_>, path: &CStr, target: OwnedFd, used: &mut Pile) -> Done {
     let bound = sys::bind(stage.procfs, target.as_fd(), target.as_fd(), true).map_err(At::note(Note::Attach))?;
     let mount = match bound {
         Some(mount) => mount,
-        None => stage.open(path).map_err(At::note(Note::OpenTarget))?,
+        None => open(stage, path, sys::open_in_root).map_err(At::note(Note::OpenTarget))?,
     };
     let done = sys::remount(stage.procfs, mount.as_fd(), READONLY).map_err(At::note(Note::Attributes));
     used.add(target);
@@ -40,8 +59,8 @@ fn make_readonly(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: OwnedFd,
 pub fn hide_paths(stage: &mut Stage<'_, '_>) -> Done {
     let mut covers = Covers::default();
     for (index, path) in stage.plan.masked_paths.iter().enumerate() {
-        let (opened, is_directory) = match sys::open_directory_in_root(stage.root()?, path) {
-            Err(Errno::NOTDIR) => (stage.open(path), false),
+        let (opened, is_directory) = match open(stage, path, sys::open_directory_in_root) {
+            Err(Errno::NOTDIR) => (open(stage, path, sys::open_in_root), false),
             opened => (opened, true),
         };
         let hidden = match opened {
@@ -64,13 +83,13 @@ struct Covers {
     used: Pile,
 }
 
-fn hide(stage: &Stage<'_, '_>, path: &core::ffi::CStr, target: OwnedFd, is_directory: bool, covers: &mut Covers) -> Done {
+fn hide(stage: &Stage<'_, '_>, path: &CStr, target: OwnedFd, is_directory: bool, covers: &mut Covers) -> Done {
     if !is_directory && covers.null.is_none() {
         covers.null = Some(open_null(stage)?);
     }
     if is_directory && covers.empty.is_none() {
         cover_with_tmpfs(&target)?;
-        covers.empty = Some(stage.open(path).map_err(At::note(Note::OpenTarget))?);
+        covers.empty = Some(open(stage, path, sys::open_in_root).map_err(At::note(Note::OpenTarget))?);
     } else {
         let cover = if is_directory { &covers.empty } else { &covers.null };
         let cover = cover.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)?;

@@ -55,6 +55,8 @@ pub struct Stage<'p, 'a> {
     pub root: Option<OwnedFd>,
     /// The mount that it is; `None` before Linux 5.8.
     pub root_mount: Option<u64>,
+    /// What was mounted on [`mounts::PROTECTED`], whatever became of those names since.
+    pub protected: [Option<OwnedFd>; 2],
     /// Whether a process in between has already joined namespaces and taken the root of the user namespace.
     pub is_staged: bool,
     /// Namespaces that are still to be joined.
@@ -125,6 +127,7 @@ impl<'p, 'a> Stage<'p, 'a> {
             ignored_signals: sys::Signals::ALL,
             root: None,
             root_mount: None,
+            protected: [None, None],
             is_staged: false,
             waiting: namespaces::Waiting::new(),
             enters_directory_as_user: false,

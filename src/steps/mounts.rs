@@ -10,13 +10,19 @@ use crate::error::Note;
 use crate::plan::mounts::{Bind, FileSystem, Mount, Source};
 use crate::sys::{self, AsFd, Attributes, Errno, Missing, OwnedFd, Pile, fs};
 
+/// Where paths are masked. Whoever shares the root may take these names away, but not what is mounted there.
+pub(super) const PROTECTED: [&CStr; 2] = [c"/proc", c"/sys"];
+
 /// Mounts everything.
 ///
 /// Mustn't: follow the destination out of the root, nor mount onto a procfs what is not on the plan's short list.
 pub fn mount_all(stage: &mut Stage<'_, '_>) -> Done {
     let mut known = Known { harmless: [None, stage.root_mount], last: None, used: Pile::default() };
     for (index, mount) in stage.plan.mounts.iter().enumerate() {
-        mount_one(stage, index, mount, &mut known).map_err(At::item(index))?;
+        let top = mount_one(stage, index, mount, &mut known).map_err(At::item(index))?;
+        if let Some(place) = PROTECTED.iter().position(|path| *path == mount.destination) {
+            stage.protected[place] = top;
+        }
     }
     Ok(())
 }
@@ -58,7 +64,8 @@ struct Target {
     is_new: bool,
 }
 
-fn mount_one<'m>(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'m>, known: &mut Known<'m>) -> Done {
+/// What is mounted there now, if it is one of those to be kept.
+fn mount_one<'m>(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'m>, known: &mut Known<'m>) -> Result<Option<OwnedFd>, At> {
     let (top, id) = match &mount.source {
         Source::FileSystem(new) => {
             let target = open_directory(stage, mount, new.on_real_directory, known)?;
@@ -96,13 +103,16 @@ fn mount_one<'m>(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'m>, known: 
     for flags in &mount.propagation {
         sys::set_propagation(stage.procfs, top.as_fd(), *flags).map_err(At::note(Note::Propagation))?;
     }
+    if PROTECTED.contains(&mount.destination) {
+        return Ok(Some(top));
+    }
     match (&mount.source, id) {
         (Source::FileSystem(new), Some(id)) if known.last.is_none() && !new.copies_up && new.kind == c"tmpfs" => {
             known.last = Some(Last { place: mount.destination, top, id });
         }
         _ => known.used.add(top),
     }
-    Ok(())
+    Ok(None)
 }
 
 fn open_directory(stage: &Stage<'_, '_>, mount: &Mount<'_>, on_real_directory: bool, known: &mut Known<'_>) -> Result<Target, At> {

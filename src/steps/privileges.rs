@@ -27,7 +27,8 @@ pub fn drop_bounding_set(stage: &mut Stage<'_, '_>) -> Done {
     for number in (0..u64::BITS).filter(|number| kept & 1 << number == 0) {
         match task::remove_capability_from_bounding_set(task::CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}
-            Err(Errno::INVAL) => break, // the kernel knows no capability of that number, nor any higher
+            // The kernel knows no capability of that number, nor any higher.
+            Err(Errno::INVAL) if task::capability_is_in_bounding_set(task::CapabilitySet::from_bits_retain(1 << number)).is_err() => break,
             Err(errno) => return Err(At::from(errno)).map_err(At::item(number as usize)),
         }
     }

@@ -126,7 +126,7 @@ pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
         return Ok(());
     }
     // Their numbers are closed below; nobody may close them a second time.
-    core::mem::forget(stage.root.take());
+    core::mem::forget((stage.root.take(), core::mem::take(&mut stage.protected)));
     // A change of ids or capabilities may have made us dumpable again.
     task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
     sys::close_from_but(stage.procfs, first_own(stage), &[stage.channel, stage.start_gate])?;

@@ -97,7 +97,8 @@ pub mod task {
     pub use rustix::system::{setdomainname, sethostname, uname};
     pub use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize};
     pub use rustix::thread::{
-        CapabilitySet, UnshareFlags, clear_ambient_capability_set, configure_capability_in_ambient_set, move_into_link_name_space,
-        remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid, set_thread_res_uid,
+        CapabilitySet, UnshareFlags, capability_is_in_bounding_set, clear_ambient_capability_set, configure_capability_in_ambient_set,
+        move_into_link_name_space, remove_capability_from_bounding_set, set_keep_capabilities, set_no_new_privs, set_thread_res_gid,
+        set_thread_res_uid,
     };
 }

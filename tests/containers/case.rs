@@ -16,8 +16,22 @@ use crate::steps::{self, Stage};
 use crate::sys::Outcome;
 use crate::world::{self, CANARY, FOLDER, STATE, Snapshot, World};
 
-const KEYS: [&str; 13] =
-    ["name", "config", "base", "profile", "text", "rootfs", "canary", "steps", "needs", "differs", "refused", "complaint", "defence"];
+const KEYS: [&str; 14] = [
+    "name",
+    "config",
+    "base",
+    "profile",
+    "text",
+    "rootfs",
+    "canary",
+    "steps",
+    "needs",
+    "differs",
+    "refused",
+    "complaint",
+    "defence",
+    "trial",
+];
 
 /// What `"profile"` puts into the config: the default seccomp profiles of clients.
 const PROFILES: [(&str, &str); 3] = [
@@ -162,6 +176,18 @@ impl Case {
         }
     }
 
+    /// What stands in its file under a key.
+    pub fn written(&self, key: &str) -> Value {
+        self.written.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Makes its bundle anew, and nothing else.
+    pub fn prepare(&self, words: &Words, runtime: &Runtime) -> Outcome<()> {
+        let mut written = Value::Object(self.written.clone());
+        bundle::fill_in(&mut written, words);
+        self.make_bundle(&written, words, runtime)
+    }
+
     fn make_bundle(&self, written: &Value, words: &Words, runtime: &Runtime) -> Outcome<()> {
         let bundle = Path::new(&words["BUNDLE"]);
         let rootfs = Path::new(&words["ROOTFS"]);
@@ -220,7 +246,8 @@ fn folder_of(number: usize) -> String {
     format!("{FOLDER}/{number}")
 }
 
-fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
+/// What the words stand for in a case of that number.
+pub fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
     let folder = folder_of(number);
     let id = format!("{}-{number}", world.name.replace("ocinit-test-", "t"));
     let mut words = Words::from([

@@ -35,11 +35,22 @@ mod interleaved;
 #[path = "../boot/peer.rs"]
 mod peer;
 
+#[path = "../escape/disturb.rs"]
+mod disturb;
+#[path = "../escape/supervise.rs"]
+mod supervise;
+#[path = "../escape/tracee.rs"]
+mod tracee;
+#[path = "../escape/trial.rs"]
+mod trial;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let program = arguments.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
+        (Some("containers"), Some("races")) => disturbed(disturb::Kind::Race, "races", &arguments[2..]),
+        (Some("containers"), Some("faults")) => disturbed(disturb::Kind::Faults, "faults", &arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
         (Some("containers"), Some("bench")) => interleaved::run(&arguments[2..]),
         (Some("containers"), Some("peer")) => peer::run(&arguments[2..]),
@@ -122,6 +133,24 @@ fn cases(arguments: &[String]) -> Outcome<i32> {
             eprintln!("containers: {why}");
             2
         }
+    })
+}
+
+/// `races` and `faults`: trials with something swapped, or a system call failing, at each position. One of STRIDE by SEED, for at most SECONDS.
+fn disturbed(kind: disturb::Kind, folder: &str, arguments: &[String]) -> Outcome<i32> {
+    let choice = choice(arguments)?;
+    let number = |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let amount =
+        disturb::Amount { stride: number("STRIDE", 1), seed: number("SEED", 1), most: Duration::from_secs(number("SECONDS", 24 * 3600)) };
+    let folder = format!("{}/../{folder}", choice.folder);
+    world::inside(|world| {
+        let done = bundle::provide(&choice.busybox, Path::new("/proc/self/exe"))
+            .and_then(|()| Runtime::new(&choice.runtime, refuse::numbers(&choice.refused)?))
+            .and_then(|runtime| disturb::run(kind, &folder, world, &runtime, &choice.words, &amount));
+        done.unwrap_or_else(|why| {
+            eprintln!("containers: {why}");
+            2
+        })
     })
 }
 
