@@ -2,7 +2,7 @@
 
 TARGET ?=
 
-.PHONY: escape manual clients help build build-all host image packages size test unit lint demo bench clean board soak
+.PHONY: escape fuzz manual clients help build build-all host image packages size test unit lint demo bench clean board soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -51,13 +51,21 @@ demo: build
 board: build
 	@tests/boot/board $(TARGET)
 
-## make soak SOAK=20             the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 bundles; an hour or more
+## make soak SOAK=20             the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 bundles; an hour or more; all races and faults: hours
 soak: build
 	@SOAK=$(or $(SOAK),100) tests/boot/run
+	@tests/escape/run races
+	@tests/escape/run faults
 
-## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test
+## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test; then every race and every fault: an hour
 escape: build
 	@RUNTIME=$(RUNTIME) tests/escape/run
+	@RUNTIME=$(RUNTIME) tests/escape/run races
+	@RUNTIME=$(RUNTIME) tests/escape/run faults
+
+## make fuzz [SECONDS=3600] [SEED=1]   mutated inputs for everything that reads what others wrote
+fuzz:
+	@tests/fuzz/run $(or $(SECONDS),3600) $(or $(SEED),1)
 
 ## make bench                    ratios against other runtimes, from one interleaved run; writes docs/bench
 bench: build

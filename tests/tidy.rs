@@ -60,9 +60,9 @@ const TEST_DEPENDENCIES: [&str; 3] = ["libc", "proptest", "tinyjson"];
 
 /// The top level of the tree; `docs` comes with its first page.
 #[rustfmt::skip]
-const TOP_LEVEL: [&str; 18] = [
+const TOP_LEVEL: [&str; 19] = [
     "Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo", "cross", "tests", "Makefile", "README.md",
-    "LICENSE", "ARCHITECTURE.md", "CHANGELOG.md", "docs", ".ci", ".github", ".gitignore", "rustfmt.toml", "clippy.toml",
+    "LICENSE", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "docs", ".ci", ".github", ".gitignore", "rustfmt.toml", "clippy.toml",
 ];
 
 /// What lies at the top level without belonging to the tree.

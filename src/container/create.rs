@@ -290,8 +290,7 @@ impl Work {
         if let (Some(rdt), Some((pid, _))) = (&self.plan.rdt, &self.child) {
             rdt::apply(rdt, *pid, &self.bundle.arena)?;
         }
-        let record = self.record(self.child_record()?)?;
-        self.directory.write_process(&record, &self.bundle.arena)?;
+        self.directory.write_process(&self.record(self.child_record()?)?, &self.bundle.arena)?;
         self.directory.keep_config(self.bundle.text)?; // while the child works
         let master = self.await_ready(&ours, request)?;
         log.debug(format_args!("{id}: created, waits for its start"));
@@ -351,8 +350,7 @@ impl Work {
     }
 
     fn child_record(&self) -> Result<'static, Option<(u32, u64)>> {
-        let Some((pid, _)) = &self.child else { return Ok(None) };
-        let pid = pid.as_raw_nonzero().get() as u32;
+        let Some(pid) = self.child.as_ref().map(|(pid, _)| pid.as_raw_nonzero().get() as u32) else { return Ok(None) };
         let process = facts::process(self.procfs.as_fd(), pid).and_then(|process| process.ok_or(Errno::SRCH));
         Ok(Some((pid, process.doing("look at", "the container's first process")?.start_time)))
     }

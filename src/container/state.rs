@@ -175,10 +175,14 @@ impl Directory {
             Err(Errno::EXIST) => return Err(Error::said("container with given ID already exists")),
             made => made.doing("mkdir the state directory", id)?,
         }
-        let fd = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty()).doing("open the state directory", id)?;
-        let directory = Directory { fd, parent, name, shared_root: None, record: None, is_started: false };
-        directory.lock()?;
-        Ok(directory)
+        let opened = fs::openat(&parent, as_c_str(&name), OPEN, fs::Mode::empty());
+        match opened.and_then(|fd| fs::flock(&fd, fs::FlockOperation::LockExclusive).map(|()| fd)) {
+            Ok(fd) => Ok(Directory { fd, parent, name, shared_root: None, record: None, is_started: false }),
+            Err(errno) => {
+                let _ = fs::unlinkat(&parent, as_c_str(&name), fs::AtFlags::REMOVEDIR); // the first error is told
+                Err(Error::errno("lock the state directory", id, errno))
+            }
+        }
     }
 
     /// Opens the directory of an existing container. Errors: `container does not exist`.

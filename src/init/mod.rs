@@ -10,7 +10,7 @@ pub mod life;
 mod linuxkit;
 mod listen;
 mod log_files;
-mod notify;
+pub mod notify;
 mod order;
 pub mod read;
 pub mod ring;

@@ -148,7 +148,12 @@ impl Case {
         match (reason, complaints.is_empty()) {
             (None, true) => Verdict::Passed,
             (None, false) => Verdict::Failed(complaints),
-            (Some(reason), false) => Verdict::Skipped(format!("{} differs: {reason}", runtime.name)),
+            (Some(reason), false) => {
+                if std::env::var_os("VERBOSE").is_some() {
+                    complaints.iter().for_each(|line| println!("      ({line})"));
+                }
+                Verdict::Skipped(format!("{} differs: {reason}", runtime.name))
+            }
             (Some(reason), true) => Verdict::Failed(vec![format!("passes, although it is said to differ: {reason}")]),
         }
     }

@@ -62,7 +62,9 @@ impl Runtime {
             "hybrid" => crate::world::layout() == "hybrid",
             "cap_sys_resource" => has_capability(24),
             "images" => {
-                ["/usr/bin/mksquashfs", "/usr/bin/mkfs.erofs", "/usr/bin/openssl", "/dev/loop-control"].iter().all(|path| Path::new(path).exists())
+                ["/usr/bin/mksquashfs", "/usr/bin/mkfs.erofs", "/usr/bin/openssl", "/dev/loop-control"]
+                    .iter()
+                    .all(|path| Path::new(path).exists())
                     && ["squashfs", "erofs", "overlay"].iter().all(|name| read("/proc/filesystems").contains(name))
             }
             "64-bit" => cfg!(target_pointer_width = "64"),

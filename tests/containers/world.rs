@@ -38,7 +38,8 @@ pub fn inside(work: impl FnOnce(&World) -> i32) -> Outcome<i32> {
     }
     make(&world.harness_cgroup())?;
     if !layout().is_empty() {
-        let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let hierarchies =
+            fs::read_dir(CGROUPS).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         hierarchies.map(|entry| format!("{}/{}", entry.path().display(), world.name)).try_for_each(|folder| make(&folder))?;
     }
     let Some(child) = sys::fork()? else {

@@ -34,7 +34,8 @@ struct Tracee {
 /// How long a runtime may take.
 const SECONDS: i64 = 20;
 
-/// Runs a program to its end. `before` is asked about each call; `after` is called when one is over that was to be watched.
+/// Runs a program to its end. `before` is asked about each call; `after` is called when one is over that was to be watched,
+/// and when another program begins.
 /// Errors: it hangs.
 pub fn run(launch: Launch, log: &str, before: &mut dyn FnMut(Call) -> Act, after: &mut dyn FnMut()) -> Outcome<Ended> {
     let own = launch.arguments.first().cloned().unwrap_or_default();
@@ -89,6 +90,7 @@ fn stopped(pid: i32, status: i32, tracee: &mut Tracee, own: &str, before: &mut d
     if event == libc::PTRACE_EVENT_EXEC {
         let name = fs::read_link(format!("/proc/{pid}/exe")).map(|path| path.display().to_string()).unwrap_or_default();
         if !name.starts_with("/memfd:") && name != own {
+            after();
             let _ = tracee::let_go(pid, 0);
             return true;
         }

@@ -120,6 +120,13 @@ pub fn arm(seconds: i64) {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) };
 }
 
+/// Lowers the limit of open descriptors, so that loops over all of them are short.
+pub fn limit_descriptors() {
+    let limit = libc::rlimit { rlim_cur: 256, rlim_max: 1024 };
+    // SAFETY: the struct outlives the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+}
+
 /// renameat2(2) RENAME_EXCHANGE.
 pub fn exchange(one: &str, other: &str) -> Outcome<()> {
     let name = |path: &str| std::ffi::CString::new(path).unwrap_or_default();

@@ -44,7 +44,7 @@ pub struct Outcomes {
 /// When and how a swap is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Swap {
-    /// From that call on.
+    /// From that call on, until the program begins.
     FromHere,
     /// For that call alone.
     Blink,
@@ -101,11 +101,13 @@ impl<'w> Trial<'w> {
     pub fn with_swap(&self, at: Call, number: usize, swap: Swap) -> Outcome<Outcomes> {
         let path = &self.swaps[number].0;
         let exchange = || tracee::exchange(path, &format!("{path}.other{number}"));
-        self.disturbed(&[&exchange], &mut |call| {
+        let is_swapped = std::cell::Cell::new(false);
+        let back = || if is_swapped.take() { exchange() } else { Ok(()) };
+        self.disturbed(&[&back], &mut |call| {
             if call != at {
                 return Act::Make;
             }
-            let _ = exchange(); // where the path is not there yet
+            is_swapped.set(exchange().is_ok()); // or the path is not there yet
             if swap == Swap::Blink { Act::Watch } else { Act::Make }
         })
     }
@@ -220,7 +222,9 @@ pub fn essence(report: &Value, own: &Map<String, Value>) -> BTreeMap<String, Str
     let mut found = BTreeMap::new();
     for key in WHOLE {
         match report[key].as_object() {
-            Some(parts) => found.extend(parts.iter().map(|(part, value)| (format!("{key} {}", as_before(part)), value.to_string()))),
+            Some(parts) => {
+                found.extend(parts.iter().map(|(part, value)| (format!("{key} {}", as_before(part)), as_before(&value.to_string()))));
+            }
             None => drop(found.insert(key.to_string(), report[key].to_string())),
         }
     }

@@ -29,9 +29,7 @@ fn work() -> Outcome<()> {
     if std::env::var_os("OCINIT_TEST_INITRAMFS").is_none() {
         leave_the_initramfs()?;
     }
-    for (source, target, flags) in
-        [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0)]
-    {
+    for (source, target, flags) in [("proc", "/proc", 0), ("sysfs", "/sys", 0), ("devtmpfs", "/dev", 0), ("devpts", "/dev/pts", 0)] {
         told(target, fs::create_dir_all(target))?;
         sys::mount(source, target, source, flags, "")?;
     }
