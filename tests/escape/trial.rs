@@ -132,7 +132,7 @@ impl<'w> Trial<'w> {
         for (index, command) in self.after.iter().enumerate() {
             let _ = self.launch(command).start(&self.log(&format!("after-{index}")))?.wait(case::patience());
         }
-        if !self.after.is_empty() {
+        if !self.after.is_empty() || self.command[0] == "start" {
             self.await_end();
         }
         let mut left = start.differences(&Snapshot::take(self.world));
