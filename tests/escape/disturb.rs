@@ -220,7 +220,7 @@ fn judge(
     // What cannot be moved between the terminals is lost, as with any broken terminal.
     let is_lost = trial.name.contains("terminal") && call.process == 0 && matches!(call.number, libc::SYS_read | libc::SYS_write);
     match &outcomes.report {
-        None if is_lost => None,
+        None if is_lost || outcomes.is_told_later => None,
         None if ended.exit == 0 && !undisturbed.is_null() => Some(format!("exit 0, but the payload said nothing; {:?}", ended.errors)),
         None => None,
         Some(report) => {

@@ -39,6 +39,8 @@ pub struct Outcomes {
     /// What is not as before, at once and after `delete --force`.
     pub left: Vec<String>,
     pub stays: Vec<String>,
+    /// Whether a command after it failed, and so told.
+    pub is_told_later: bool,
 }
 
 /// When and how a swap is made.
@@ -129,8 +131,10 @@ impl<'w> Trial<'w> {
         let ended = supervise::run(self.launch(&self.command), &log, before, &mut || {
             after.iter().for_each(|work| drop(work()));
         });
+        let mut is_told_later = false;
         for (index, command) in self.after.iter().enumerate() {
-            let _ = self.launch(command).start(&self.log(&format!("after-{index}")))?.wait(case::patience());
+            let after = self.launch(command).start(&self.log(&format!("after-{index}")))?.wait(case::patience());
+            is_told_later |= after.is_ok_and(|after| after.exit != 0 && !after.errors.is_empty());
         }
         if !self.after.is_empty() || self.command[0] == "start" {
             self.await_end();
@@ -155,7 +159,7 @@ impl<'w> Trial<'w> {
             world::sweep(self.world, &start)?;
         }
         let _ = std::fs::remove_dir_all(&self.words["DIR"]);
-        Ok(Outcomes { ended, report, left, stays })
+        Ok(Outcomes { ended, report, left, stays, is_told_later })
     }
 
     /// The payload looks around and ends.
