@@ -14,7 +14,19 @@ impl Names {
     /// The index of `name`.
     #[inline(never)]
     pub fn position(self, name: &str) -> Option<usize> {
-        self.iter().position(|known| known == name)
+        // By the byte: names are a dozen bytes long, and a searcher made anew for each took half of the time of reading a state.json.
+        let (name, mut number, mut at, mut is_it) = (name.as_bytes(), 0, 0, true);
+        for byte in self.0.bytes() {
+            if byte != b'\n' {
+                is_it = is_it && name.get(at) == Some(&byte);
+                at += 1;
+            } else if is_it && at == name.len() {
+                return Some(number);
+            } else {
+                (number, at, is_it) = (number + 1, 0, true);
+            }
+        }
+        None
     }
 
     /// Whether `name` is one of them.
@@ -57,6 +69,7 @@ mod tests {
     fn names_are_found_both_ways() {
         let names = names!["one", "two words", "three"];
         assert_eq!((names.position("two words"), names.position("two"), names.position("")), (Some(1), None, None));
+        assert_eq!((names.position("three"), names.position("threes"), names.position("two words\nthree")), (Some(2), None, None));
         assert_eq!((names.get(2), names.get(3)), (Some("three"), None));
         assert_eq!(names.iter().count(), 3);
         assert_eq!(names![].position(""), None);
