@@ -494,8 +494,7 @@ fn read_record<'a>(directory: BorrowedFd<'_>, name: &CStr, arena: &Arena<'a>) ->
 
 /// Whether the container's cgroup is frozen.
 pub fn is_paused(record: &Record<'_>) -> bool {
-    let mut path = PathBuffer::new();
-    !record.cgroup.is_empty() && path.set(&[record.cgroup.as_bytes()]) && cgroup::is_frozen_at(path.as_c_str())
+    !record.cgroup.is_empty() && cgroup::is_frozen_at(record.cgroup)
 }
 
 /// The container's cgroup; `None` if it was made without one. Errors: ENOENT when it is gone.

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use super::{read_file, write_file};
+use crate::mem::PathBuffer;
 use crate::plan::cgroup::v1;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
@@ -42,9 +43,14 @@ pub fn is_frozen(cgroup: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// The same by its path; not so, if it is gone.
-pub fn is_frozen_at(path: &CStr) -> bool {
-    super::open(path).is_ok_and(|cgroup| is_frozen(cgroup.as_fd()))
+/// The same by its path, in one walk where it is of cgroup v2; not so, if it is gone.
+pub fn is_frozen_at(path: &str) -> bool {
+    let (mut buffer, mut file) = ([0; 256], PathBuffer::new());
+    file.set(&[path.as_bytes(), b"/cgroup.events"]);
+    match read_file(fs::CWD, file.as_c_str(), &mut buffer) {
+        Ok(events) => has_line(events, b"frozen 1"),
+        Err(_) => file.set(&[path.as_bytes()]) && super::open(file.as_c_str()).is_ok_and(|cgroup| is_frozen(cgroup.as_fd())),
+    }
 }
 
 /// Waits until no process is in it or below.
