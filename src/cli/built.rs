@@ -10,7 +10,7 @@ pub const fn is_built(verb: Verb) -> bool {
         Verb::Check => cfg!(feature = "check"),
         Verb::Create | Verb::Delete | Verb::Kill | Verb::List | Verb::Start | Verb::State => cfg!(feature = "lifecycle"),
         Verb::Events | Verb::Stats => cfg!(feature = "events"),
-        Verb::Exec => cfg!(feature = "exec"),
+        Verb::Exec | Verb::Mounts => cfg!(feature = "exec"),
         Verb::Features => cfg!(feature = "features"),
         Verb::Pause | Verb::Resume => cfg!(feature = "pause"),
         Verb::Ps => cfg!(feature = "ps"),

@@ -72,6 +72,7 @@ pub enum Verb {
     Top,
     Leave,
     Logs,
+    Mounts,
     Service,
     Check,
     Create,
@@ -278,11 +279,6 @@ const RESTORE: &[OptionRow] = &[
     option!("lsm-mount-context=CONTEXT", Text, "the mount label to restore with"),
 ];
 
-const EVENTS: &[OptionRow] = &[
-    option!("interval=DURATION", Text, "time between two lines of figures (default: 5s)"),
-    option!("stats", Switch, "print the figures once"),
-];
-
 /// What most rows have; each row says only what differs.
 pub(super) const PLAIN: CommandRow = CommandRow {
     name: "",
@@ -365,7 +361,10 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         verb: Some(Verb::Events),
         summary: "print figures and events of a container",
         description: "One JSON object a line: figures at each interval, and processes that were killed for want of memory, until it ends.",
-        options: EVENTS,
+        options: &[
+            option!("interval=DURATION", Text, "time between two lines of figures (default: 5s)"),
+            option!("stats", Switch, "print the figures once"),
+        ],
         ..PLAIN
     },
     CommandRow {
@@ -433,6 +432,15 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         options: &[option!("follow,f", Switch, "go on with what it writes")],
         ..PLAIN
     },
+    CommandRow {
+        name: "mounts",
+        verb: Some(Verb::Mounts),
+        arguments: "<add|remove> <container-id> <file>",
+        count: (3, 3),
+        summary: "add mounts to a container, or take them away",
+        description: "The file holds an array of mounts as in config.json, of which remove reads the destinations only.",
+        ..PLAIN
+    },
     CommandRow { name: "pause", verb: Some(Verb::Pause), summary: "stop all processes of a container for a while", ..PLAIN },
     CommandRow {
         name: "poweroff",
@@ -496,7 +504,6 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         summary: "see and change what `boot` runs",
         description: "list, status, start, stop, restart, attach (Ctrl-] leaves), enable and disable (from the next boot on),\n   \
             reload (read boot.json and the bundles again). It waits until the service is where it was to go.",
-        order: Order::Anywhere,
         ..PLAIN
     },
     CommandRow {

@@ -172,6 +172,11 @@ pub enum Command<'a> {
         action: &'a str,
         id: &'a str,
     },
+    Mounts {
+        action: &'a str,
+        id: &'a str,
+        file: &'a CStr,
+    },
     Boot {
         path: Option<&'a CStr>,
         /// `--check`, `--dry-run`.
@@ -348,9 +353,8 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
             _ => Leave::Reboot,
         }),
         Verb::Logs => Command::Logs { id: given.id()?, follow: given.is_on("follow") },
-        Verb::Service => {
-            Command::Service { action: given.id()?, id: given.arguments[1].unwrap_or_default().to_str().map_err(|_| Refusal::Id)? }
-        }
+        Verb::Service => Command::Service { action: given.id()?, id: given.second()? },
+        Verb::Mounts => Command::Mounts { action: given.id()?, id: given.second()?, file: given.arguments[2].unwrap_or_default() },
         Verb::List => Command::List { format: list_format(given)?, quiet: given.is_on("quiet") },
         Verb::Pause => Command::Pause { id: given.id()? },
         Verb::Ps => Command::Ps { id: given.id()?, format: list_format(given)?, options: given.rest.get(1..).unwrap_or_default() },
@@ -449,7 +453,7 @@ struct Given<'a> {
     /// The last value of each option, at the place of its row; `--help`, which every command has, comes after them.
     values: [Option<&'a CStr>; MAX_OPTIONS + 1],
     /// The first arguments; no command that is built has more.
-    arguments: [Option<&'a CStr>; 2],
+    arguments: [Option<&'a CStr>; 3],
     /// How many arguments there were.
     count: usize,
     /// All words.
@@ -460,7 +464,7 @@ struct Given<'a> {
 
 impl<'a> Given<'a> {
     fn scan(rows: &'static [OptionRow], order: Order, words: &'a [&'a CStr]) -> core::result::Result<Self, Misuse<'a>> {
-        let mut given = Given { rows, values: [None; MAX_OPTIONS + 1], arguments: [None; 2], count: 0, words, rest: words };
+        let mut given = Given { rows, values: [None; MAX_OPTIONS + 1], arguments: [None; 3], count: 0, words, rest: words };
         let mut takes_options = true;
         while let Some((&word, after)) = given.rest.split_first() {
             let written = dashed(word).filter(|_| takes_options);
@@ -544,6 +548,11 @@ impl<'a> Given<'a> {
     /// The first argument as a container's id. Whether it is a good one, `container` knows.
     fn id(&self) -> Result<'a, &'a str> {
         self.arguments[0].unwrap_or_default().to_str().map_err(|_| Refusal::Id)
+    }
+
+    /// The second argument, if it is UTF-8.
+    fn second(&self) -> Result<'a, &'a str> {
+        self.arguments[1].unwrap_or_default().to_str().map_err(|_| Refusal::Id)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
 use crate::container::list::{self, Container};
 use crate::container::state::Status;
-use crate::container::{delete, exec, facts, foreground, own_executable, pause, pid_file, processes, signal, update};
+use crate::container::{delete, exec, facts, foreground, mounts, own_executable, pause, pid_file, processes, signal, update};
 use crate::error::{Doing, Error, Result};
 use crate::init::{self, Began, control, early};
 use crate::log::{Format, Log, Output};
@@ -224,6 +224,7 @@ impl<'a> Context<'a> {
             Command::Blame if const { is_built(Verb::Blame) } => chart::blame(self.arena),
             Command::Chart { svg } if const { is_built(Verb::Chart) } => chart::print_chart(*svg, self.arena),
             Command::Top if const { is_built(Verb::Top) } => chart::top(self.arena),
+            Command::Mounts { action, id, file } if const { is_built(Verb::Mounts) } => self.mounts(action, id, file),
             Command::Service { action, id } => service::run(action, id, self.arena),
             Command::Logs { id, follow } => service::logs(id, *follow, self.arena),
             Command::Leave(how) => service::leave(control::Request::of(*how), self.arena),
@@ -487,6 +488,16 @@ impl<'a> Context<'a> {
         };
         let schemata = values::schemata(given, self.arena)?;
         update::update(self.root, self.valid(id)?, &resources, schemata, &self.log, self.arena).map(|()| 0)
+    }
+
+    #[inline(never)]
+    fn mounts(&self, action: &'a str, id: &'a str, file: &'a CStr) -> Result<'a, i32> {
+        let adds = match action {
+            "add" => true,
+            "remove" => false,
+            _ => return Err(Error::text("mounts", action, "neither add nor remove")),
+        };
+        mounts::change(self.root, self.valid(id)?, adds, file, &self.log, self.arena).map(|()| 0)
     }
 
     #[inline(never)]

@@ -245,14 +245,15 @@ fn make_plan<'a>(
 }
 
 /// The container's first process, by which its namespaces are joined.
-struct First {
+pub(super) struct First {
     pidfd: Option<OwnedFd>,
-    directory: OwnedFd,
+    /// Its directory in /proc.
+    pub(super) directory: OwnedFd,
 }
 
 impl First {
     /// `None` if it has ended. Both are opened before it is looked at: what they stand for cannot change any more.
-    fn open(record: &Record<'_>, procfs: BorrowedFd<'_>) -> Option<First> {
+    pub(super) fn open(record: &Record<'_>, procfs: BorrowedFd<'_>) -> Option<First> {
         let mut path = heapless::String::<12>::new();
         let _ = write!(path, "{}\0", record.pid); // ten digits and NUL
         let flags = fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;

@@ -16,6 +16,7 @@ mod guard;
 pub mod hooks;
 mod image;
 pub mod list;
+pub mod mounts;
 pub mod net_devices;
 pub mod notify;
 pub mod own_executable;

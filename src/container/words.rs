@@ -44,7 +44,8 @@ fn hook<'a>(fault: Fault, hooks: &List<'a, Hook<'a>>, came_along: &[u8], arena: 
     hooks::failure(fault.step.doing(), at, hooks.get(usize::from(fault.item)), output, arena)
 }
 
-fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+/// The same without what runc begins it with.
+pub(super) fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
     match fault.step {
         Step::FindProgram => return find_program(fault, plan, arena),
         Step::Execute => return Ok(Error::errno(arena.format(format_args!("exec {}", text(plan.process.program)))?, "", fault.errno)),

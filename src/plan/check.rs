@@ -146,6 +146,12 @@ pub fn check_process(config: &Config<'_>, report: &mut dyn FnMut(Problem<'_>)) {
     process::check(config, &linux, &Namespaces::new(&linux.namespaces), &mut Report(report));
 }
 
+/// The same for its mounts alone.
+pub fn check_mounts(config: &Config<'_>, report: &mut dyn FnMut(Problem<'_>)) {
+    let linux = config.linux.unwrap_or_default();
+    mounts::check(config, &linux, &Namespaces::new(&linux.namespaces), &mut Report(report));
+}
+
 fn version(config: &Config<'_>, report: &mut Report<'_>) {
     if config.oci_version.is_empty() {
         report.say(&TOP, warning!("ociVersion", "missing; a version such as 1.3.0 is required"));

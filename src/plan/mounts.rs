@@ -200,6 +200,25 @@ pub(super) fn build<'a>(
     Ok(mounts)
 }
 
+/// Those that a running container is to get. Errors: what would be the host's if it were made outside of the container, and what needs
+/// that which it covers.
+pub fn later<'a>(config: &Config<'a>, bundle: &'a str, arena: &Arena<'a>) -> Result<'a, List<'a, Mount<'a>>> {
+    let refused = |mount: &spec::Mount<'a>, why| Err(Error::text("mounts", mount.destination, why));
+    for mount in &config.mounts {
+        if matches!(mount.kind, "proc" | "sysfs" | "cgroup" | "cgroup2" | "mqueue" | "devpts") {
+            return refused(mount, "a file system of this type can be mounted at the creation only");
+        }
+    }
+    let mounts = build(config, &Facts { bundle, ..Facts::default() }, &Namespaces::default(), None, arena)?;
+    for (written, mount) in config.mounts.iter().zip(&mounts) {
+        match mount.source {
+            Source::Bind(Bind { id_map: None, .. }) | Source::FileSystem(FileSystem { copies_up: false, .. }) => {}
+            _ => return refused(written, "remount, tmpcopyup and id-mapped mounts can be asked for at the creation only"),
+        }
+    }
+    Ok(mounts)
+}
+
 /// The container's cgroup of each hierarchy of cgroup v1, below a tmpfs, by the name that the hierarchy's mount point has on the host,
 /// and by that of each controller where it has several. One that has none of its own sees its caller's.
 fn bind_hierarchies<'a>(

@@ -8,7 +8,7 @@ use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, MS_REMOUNT};
 use super::{At, Done, Stage, copy_up, sync};
 use crate::error::Note;
 use crate::plan::mounts::{Bind, FileSystem, Mount, Source};
-use crate::sys::{self, AsFd, Attributes, Errno, Missing, OwnedFd, Pile, fs};
+use crate::sys::{self, AsFd, Attributes, BorrowedFd, Errno, Missing, OwnedFd, Pile, fs};
 
 /// Where paths are masked. Whoever shares the root may take these names away, but not what is mounted there.
 pub(super) const PROTECTED: [&CStr; 2] = [c"/proc", c"/sys"];
@@ -318,6 +318,39 @@ fn is_there(done: Done) -> Result<bool, At> {
         Err(At { errno: Errno::NOSYS, .. }) => Ok(false),
         done => done.map(|()| true),
     }
+}
+
+/// Attaches a tree that was made elsewhere to the root of a running container, whose processes may move the mount point meanwhile.
+pub fn attach(procfs: BorrowedFd<'_>, root: BorrowedFd<'_>, mount: &Mount<'_>, tree: BorrowedFd<'_>) -> Done {
+    let made = sys::about(tree)?;
+    let is_directory = made.kind() == fs::FileType::Directory;
+    let missing = if is_directory { Missing::Directory } else { Missing::File };
+    let target = sys::open_or_create_in_root(root, mount.destination, missing).map_err(At::note(Note::OpenTarget))?;
+    if !mount.may_cover_proc && is_procfs(&target)? {
+        return Err(At::note(Note::InsideProc)(Errno::PERM));
+    }
+    let covered = sys::about(target.as_fd())?;
+    if is_directory != (covered.kind() == fs::FileType::Directory) {
+        return Err(At::note(Note::Attach)(Errno::NOTDIR));
+    }
+    if covered.is_mount_root == Some(true) && covered.mount_id == sys::about(root)?.mount_id {
+        return Err(At::note(Note::Attach)(Errno::BUSY)); // the root, by whatever path
+    }
+    sys::mount_tree(tree, target.as_fd()).map_err(At::note(Note::Attach))?;
+    let there = sys::open_in_root(root, mount.destination).and_then(|there| sys::about(there.as_fd()));
+    if there.is_ok_and(|there| there.mount_id == made.mount_id) {
+        return Ok(());
+    }
+    let _ = sys::unmount_tree(procfs, tree); // that it is not there is what is told
+    Err(At::note(Note::Moved)(Errno::XDEV))
+}
+
+/// The mount at a place of a running container. Errors: EINVAL if there is none of its own.
+pub fn mounted(root: BorrowedFd<'_>, destination: &CStr) -> Result<OwnedFd, Errno> {
+    let there = sys::open_in_root(root, destination)?;
+    let about = sys::about(there.as_fd())?;
+    let is_root = about.mount_id.is_some() && about.mount_id == sys::about(root)?.mount_id;
+    if is_root || about.is_mount_root == Some(false) { Err(Errno::INVAL) } else { Ok(there) }
 }
 
 /// Makes those mounts read-only that had to stay writable until everything was in them.

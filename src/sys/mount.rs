@@ -149,6 +149,12 @@ pub fn unmount_detached(path: &CStr) -> Result<(), Errno> {
     rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
 }
 
+/// Takes away the mount whose root is `mount`, named in `procfs`, and those below it. Errors: EINVAL if it is no mount's root.
+pub fn unmount_tree(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>) -> Result<(), Errno> {
+    fchdir(procfs)?;
+    rustix::mount::unmount(as_c_str(&fd_path(mount)), UnmountFlags::DETACH)
+}
+
 /// Changes the attributes of an attached mount whose root is `mount`; by MS_REMOUNT before Linux 5.12, then with those kept that are not named.
 pub fn remount(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, attributes: Attributes) -> Result<(), Errno> {
     match change_attributes(mount, attributes, 0, false) {
@@ -182,6 +188,8 @@ pub struct About {
     pub mode: u32,
     /// Which mount it lies on; `None` before Linux 5.8.
     pub mount_id: Option<u64>,
+    /// Whether it is that mount's root; `None` before Linux 5.8.
+    pub is_mount_root: Option<bool>,
 }
 
 impl About {
@@ -193,11 +201,15 @@ impl About {
 
 /// Looks at an open file.
 pub fn about(file: BorrowedFd<'_>) -> Result<About, Errno> {
-    use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
+    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, fstat, statx};
     match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | StatxFlags::TYPE | StatxFlags::MODE) {
-        Err(Errno::NOSYS) => Ok(About { mode: fstat(file)?.st_mode, mount_id: None }),
+        Err(Errno::NOSYS) => Ok(About { mode: fstat(file)?.st_mode, mount_id: None, is_mount_root: None }),
         answer => answer.map(|status| About {
             mode: status.stx_mode.into(),
+            is_mount_root: status
+                .stx_attributes_mask
+                .contains(StatxAttributes::MOUNT_ROOT)
+                .then(|| status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
             mount_id: (status.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(status.stx_mnt_id),
         }),
     }
