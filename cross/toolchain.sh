@@ -224,6 +224,11 @@ library() {
     dirname "$root/$file"
 }
 
+# The Debian mirror that the machine itself uses; nothing where none is set up.
+debian_mirror() {
+    { cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } | grep -oE 'https?://[^ ]*/debian/?( |$)' | sed -n 's/ //; 1p' || true
+}
+
 # apt_for ARCHITECTURE [SUITE]: sets `options` and `apt`: an apt of its own, since the machine's need not know the architecture or the suite.
 apt_for() {
     local arch=$1 suite=${2:-} mirror
@@ -233,8 +238,8 @@ apt_for() {
     options="-q -o APT::Architecture=$arch -o APT::Architectures=$arch -o APT::Sandbox::User=$(id -un)"
     options="$options -o Dir::State::Lists=$apt/lists -o Dir::Cache=$apt/cache"
     if [ -n "$suite" ]; then
-        # The mirror and the keys that the machine itself uses.
-        mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } | grep -oE 'https?://[^ ]*/debian/?( |$)' | sed -n 's/ //; 1p') || true
+        # With the keys that the machine itself uses.
+        mirror=$(debian_mirror)
         [ -n "$mirror" ] || die "no Debian mirror is set up here, so $suite cannot be had"
         echo "deb $mirror $suite main" >"$apt/sources.list"
         options="$options -o Dir::Etc::SourceList=$apt/sources.list -o Dir::Etc::SourceParts=-"
