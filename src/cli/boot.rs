@@ -17,7 +17,7 @@ pub fn check<'a>(path: Option<&'a CStr>, is_dry_run: bool, arena: &Arena<'a>) ->
     let (root, path) = if is_device_root { (path, "") } else { ("", path) };
     let mut out = Output::new(task::stdout());
     let mut problems = 0u32;
-    let boot = read::plan(&Place { root, path, line: "" }, arena, &mut |id, what| {
+    let boot = read::plan(&Place { root, path, line: "", is_accepted: false }, arena, &mut |id, what| {
         problems += 1;
         let colon = if id.is_empty() { "" } else { ": " };
         let _ = writeln!(out, "error: {id}{colon}{what}"); // `finish` knows the errno

@@ -73,8 +73,11 @@ impl Group {
         self.made_levels = self.made_levels.max(1); // it was empty, and from here on it is ours to remove
         for path in cgroup::v1::each(planned.others) {
             let mut made_levels = 0;
-            cgroup::make(c"/", path, &mut made_levels).map_err(|trouble| trouble::words(trouble, c"", path, arena))?;
-            let _ = self.made_others.push(made_levels); // there are not so many
+            let made = cgroup::make(c"/", path, &mut made_levels);
+            if made.is_ok() || made_levels > 0 {
+                let _ = self.made_others.push(made_levels); // there are not so many
+            }
+            made.map_err(|trouble| trouble::words(trouble, c"", path, arena))?;
         }
         if let Some(owner) = planned.owner {
             cgroup::delegate(made.as_fd(), owner).map_err(Error::at("hand over the cgroup", self.home.path))?;

@@ -8,7 +8,7 @@ use core::fmt::Write;
 use super::bundle::Bundle;
 use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, PathBuffer};
-use crate::plan::image::{Image, Pin};
+use crate::plan::image::{Image, Pin, Upper};
 use crate::spec::Config;
 use crate::sys::{self, AsFd, Errno, fs};
 
@@ -142,7 +142,7 @@ fn record(path: &CStr, number: u64) -> core::result::Result<(), Errno> {
     let mut new = PathBuffer::new();
     new.set(&[path.to_bytes(), b"~"]);
     let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-    let file = fs::open(new.as_c_str(), flags, fs::Mode::from_raw_mode(0o600))?;
+    let file = fs::open(new.as_c_str(), flags, fs::Mode::from_raw_mode(0o644))?; // `boot --check` reads it for anybody
     if fs::write(&file, text.as_bytes())? != text.len() {
         return Err(Errno::NOSPC);
     }
@@ -185,11 +185,16 @@ fn release<'a>(config: &Config<'a>) -> &'a str {
 
 /// Whether the root file system is what the signed config.json says: a directory can be anything.
 pub fn check_root<'a>(image: Option<&Image<'_>>) -> Result<'a, ()> {
-    let is_pinned = image.is_some_and(|image| image.layers.iter().all(|layer| layer.pin != Pin::None));
+    let is_pinned =
+        image.is_some_and(|image| !matches!(image.upper, Upper::Directory(_)) && image.layers.iter().all(|layer| layer.pin != Pin::None));
     if is_pinned || !is_demanded() {
         return Ok(());
     }
-    Err(Error::text("root", "", "signatures are required: it must lie in images that org.ocinit.image pins"))
+    Err(Error::text(
+        "root",
+        "",
+        "signatures are required: it must lie in images that org.ocinit.image pins, with nothing over them but memory",
+    ))
 }
 
 #[cfg(test)]

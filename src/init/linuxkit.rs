@@ -5,6 +5,7 @@
 use linux_raw_sys::general::{MS_BIND, MS_REMOUNT};
 
 use super::{early, read};
+use crate::container::trust;
 use crate::error::{Doing, Error, Result};
 use crate::json;
 use crate::mem::{Arena, List};
@@ -21,10 +22,14 @@ const MOST_BYTES: usize = 1 << 20;
 /// Names of namespaces, and the files to mount them on.
 pub type Namespaces<'a> = List<'a, Entry<'a, &'a str>>;
 
-/// Makes what a bundle wants to be there before it is created. A bundle that says nothing of the kind wants nothing.
-pub fn prepare<'a>(bundle: &'a str, arena: &Arena<'a>) -> Result<'a, Namespaces<'a>> {
+/// Makes what a bundle wants to be there before it is created. A bundle that says nothing of the kind wants nothing. It acts on the host's
+/// files, and no signature or pin covers it: where config.json must have one (`is_pinned`: it has), it is refused.
+pub fn prepare<'a>(bundle: &'a str, is_pinned: bool, arena: &Arena<'a>) -> Result<'a, Namespaces<'a>> {
     let file = arena.format(format_args!("{bundle}/runtime.json"))?;
     let runtime = match read::read(arena.c_str(&[file.as_bytes()])?, MOST_BYTES) {
+        Ok(_) if is_pinned || trust::is_demanded() => {
+            return Err(Error::text("runtime.json", file, "is covered neither by config.json's signature nor by its pin"));
+        }
         Ok(text) => {
             let memory = Arena::over(sys::map_anonymous(spec::arena_bytes(text.len())).doing("mmap", "memory for runtime.json")?);
             let parsed = json::read::<Runtime<'a>>(text, &memory);
@@ -39,7 +44,8 @@ pub fn prepare<'a>(bundle: &'a str, arena: &Arena<'a>) -> Result<'a, Namespaces<
         return Err(Error::text("runtime.json", "interfaces", "is not known here: linux.netDevices of config.json moves devices in"));
     }
     let lower = arena.c_str(&[bundle.as_bytes(), b"/lower"])?;
-    if runtime.mounts.is_empty() && fs::accessat(fs::CWD, lower, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok() {
+    if runtime.mounts.is_empty() && !trust::is_demanded() && fs::accessat(fs::CWD, lower, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok()
+    {
         layers(bundle, arena)?;
     }
     for one in &runtime.mounts {

@@ -93,7 +93,7 @@ fn try_boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i
     }
     // The same path, as it will still be there for our next life.
     let path = given.and_then(|given| given.to_str().ok()).unwrap_or_default();
-    let place = read::Place { root: "", path, line: text };
+    let place = read::Place { root: "", path, line: text, is_accepted: true };
     let boot =
         read::plan(&place, &arena, &mut |id, what| voice.say(3, format_args!("{id}{}{what}", if id.is_empty() { "" } else { ": " })))?;
     if line.log.is_empty() && !boot.log.is_empty() {
@@ -128,7 +128,7 @@ fn check_configuration(path: &str) {
     let arena = Arena::over(room);
     let mut problems = 0;
     let line = read::kernel_line(&arena);
-    let place = read::Place { root: "", path, line: if is_first() { line } else { "" } };
+    let place = read::Place { root: "", path, line: if is_first() { line } else { "" }, is_accepted: true };
     let read = read::plan(&place, &arena, &mut |id, _| problems += i32::from(id.is_empty()));
     let fits = read.is_ok_and(|boot| {
         // The new table is made beside the old one.

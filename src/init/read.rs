@@ -36,6 +36,8 @@ pub struct Place<'a> {
     pub path: &'a str,
     /// The kernel command line.
     pub line: &'a str,
+    /// Whether what is read is what will be booted: then its release is written down as accepted.
+    pub is_accepted: bool,
 }
 
 /// Reads all of it.
@@ -46,7 +48,15 @@ pub fn plan<'a>(place: &Place<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Re
         tell("", format_args!("signatures are required: the kernel command line gets no shell"));
     }
     let named = if line.boot.is_empty() { place.path } else { line.boot };
-    let mut reader = Reader { root: place.root, arena, tell, found: List::default(), file: written::Boot::default(), left_out: 0 };
+    let mut reader = Reader {
+        root: place.root,
+        is_accepted: place.is_accepted,
+        arena,
+        tell,
+        found: List::default(),
+        file: written::Boot::default(),
+        left_out: 0,
+    };
     let is_directory = !named.is_empty() && is_directory(reader.path(&[named])?);
     if named.is_empty() || is_directory {
         reader.boot_file(FILE, false)?;
@@ -95,6 +105,7 @@ fn is_directory_at(path: &CStr) -> bool {
 
 struct Reader<'r, 't, 'a> {
     root: &'a str,
+    is_accepted: bool,
     arena: &'r Arena<'a>,
     tell: &'r mut Tell<'t>,
     found: List<'a, Found<'a>>,
@@ -155,7 +166,7 @@ impl<'a> Reader<'_, '_, 'a> {
             (self.tell)("", format_args!("{path}: version: it must be 1; the file is not used"));
             return Ok(());
         }
-        if is_demanded && let Err(error) = trust::admit(file.release, false, self.arena) {
+        if is_demanded && let Err(error) = trust::admit(file.release, !self.is_accepted, self.arena) {
             (self.tell)("", format_args!("{path}: {error}; it is not used"));
             return Ok(());
         }

@@ -102,7 +102,7 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
             notify,
             log: &log,
         };
-        let shared = linuxkit::prepare(job.bundle.to_str().unwrap_or_default(), arena)?;
+        let shared = linuxkit::prepare(job.bundle.to_str().unwrap_or_default(), !job.digest.is_empty(), arena)?;
         let created = match create::create(&request, arena) {
             // Somebody who died left it, or somebody made one by hand.
             Err(error) if error.is_said("container with given ID already exists") => {

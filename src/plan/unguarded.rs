@@ -14,6 +14,7 @@ use crate::mem::{Arena, List};
 /// The annotation that asks for it, with the value `true`.
 pub const ANNOTATION: &str = "org.ocinit.device-fallback";
 
+// In a user namespace too: what the container mounts, or mounts anew, there need not be nodev.
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 const CAP_MKNOD: u64 = 1 << 27;
 
@@ -26,8 +27,8 @@ pub fn confine<'a>(plan: &mut Plan<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
     if !plan.devices.fills_dev || !plan.mounts.iter().any(is_own_dev) {
         return refuse("it takes a tmpfs of the container's own on /dev");
     }
-    if plan.process.capabilities.bounding & CAP_SYS_ADMIN != 0 && !plan.namespaces.maps_ids() {
-        return refuse("with CAP_SYS_ADMIN, outside of a user namespace, the container could mount whatever devices there are");
+    if plan.process.capabilities.bounding & CAP_SYS_ADMIN != 0 {
+        return refuse("with CAP_SYS_ADMIN the container could mount whatever devices there are");
     }
     let mut mounts = List::default();
     for mount in &plan.mounts {
@@ -45,7 +46,7 @@ pub fn confine<'a>(plan: &mut Plan<'a>, arena: &Arena<'a>) -> Result<'a, ()> {
 /// Takes from a process, also from one that joins such a container, what would undo it.
 pub fn bound(sets: &mut Capabilities) {
     for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted, &mut sets.inheritable, &mut sets.ambient] {
-        *set &= !CAP_MKNOD;
+        *set &= !(CAP_MKNOD | CAP_SYS_ADMIN);
     }
 }
 

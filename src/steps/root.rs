@@ -32,7 +32,12 @@ pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
     stage.root_mount = about.mount_id;
     if stage.plan.root.is_nodev {
         let nodev = Attributes { set: u64::from(MOUNT_ATTR_NODEV), clear: 0 };
-        sys::remount(stage.procfs, root.as_fd(), nodev).map_err(At::note(Note::Attributes))?;
+        // What is mounted below it too, where the kernel can (Linux 5.12).
+        let all = match sys::change_attributes(root.as_fd(), nodev, 0, true) {
+            Err(Errno::NOSYS) => sys::remount(stage.procfs, root.as_fd(), nodev),
+            done => done,
+        };
+        all.map_err(At::note(Note::Attributes))?;
     }
     if of_the_host == 0 {
         // The host's peers see nothing of what is mounted in it.

@@ -200,6 +200,10 @@ impl<'a> Limits<'_, 'a> {
         let file = if allow { c"devices.allow" } else { c"devices.deny" };
         let access = if access.is_empty() { "rwm" } else { access };
         match kind {
+            // The kernel's "a" is every access; what allows less is said of each kind.
+            "" | "a" if allow && !is_every(access) => {
+                ["b", "c"].into_iter().try_for_each(|kind| self.push(Rule::Must, file, format_args!("{kind} *:* {access}")))
+            }
             "" | "a" => self.push(Rule::Must, file, format_args!("a")),
             kind => self.push(Rule::Must, file, format_args!("{kind} {major}:{minor} {access}")),
         }
@@ -219,12 +223,19 @@ impl core::fmt::Display for Number {
     }
 }
 
+fn is_every(access: &str) -> bool {
+    access.is_empty() || "rwm".chars().all(|one| access.contains(one))
+}
+
 /// Whether `rule` names a part of the devices that `wide` names.
 fn is_hole(rule: &DeviceRule<'_>, wide: &DeviceRule<'_>) -> bool {
     let is_any = |number: Option<i64>| number.is_none_or(|number| number < 0);
     let is_all = |rule: &DeviceRule<'_>| matches!(rule.kind, "" | "a");
-    if is_all(rule) || is_all(wide) {
+    if is_all(rule) || is_all(wide) && is_every(wide.access) {
         return false; // the whole list is emptied; or all is allowed, and then the kernel keeps a list of what is not
+    }
+    if is_all(wide) {
+        return !is_any(rule.major) || !is_any(rule.minor);
     }
     let covers = |wide, narrow| is_any(wide) || !is_any(narrow) && wide == narrow;
     let is_wider = |wide, narrow| is_any(wide) && !is_any(narrow);
@@ -332,6 +343,18 @@ mod tests {
         assert_eq!(lines[..6], expected);
         assert_eq!(lines.len(), 3 + 11);
         assert!(lines.contains(&"/c/devices/x/devices.allow c 136:* rwm Must".to_string()));
+    }
+
+    #[test]
+    fn what_allows_less_than_every_access_to_all_devices_is_a_line_for_each_kind() {
+        let rules = r#"{ "devices": [{ "allow": true, "access": "m" }, { "allow": true, "access": "mrw" }] }"#;
+        let lines = written(rules, ALL, true).unwrap();
+        let expected =
+            ["/c/devices/x/devices.allow b *:* m Must", "/c/devices/x/devices.allow c *:* m Must", "/c/devices/x/devices.allow a Must"];
+        assert_eq!(lines[1..4], expected);
+        let hole =
+            r#"{ "devices": [{ "allow": true, "access": "rm" }, { "allow": false, "type": "c", "major": 1, "minor": 3, "access": "m" }] }"#;
+        assert!(written(hole, ALL, true).unwrap_err().contains("linux.resources.devices[1]"));
     }
 
     #[test]
