@@ -150,6 +150,9 @@ impl MountLine<'_> {
 pub fn each_mount<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(MountLine<'_>) -> Option<()>) -> Result<'a, ()> {
     let mut is_whole = true;
     each_line(procfs, name, &mut |line| {
+        if line.is_empty() {
+            return None;
+        }
         // The fourth field is the root, the fifth the mount point; after a lone hyphen come the type, the source and the options.
         let mut fields = line.split(' ');
         let (root, target) = (fields.nth(3).unwrap_or_default(), fields.next().unwrap_or_default());
@@ -189,7 +192,8 @@ fn cgroup_in<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, arena: &Arena<'a>) -> R
     Ok(found.unwrap_or(Ok(""))?)
 }
 
-/// Calls `visit` with each line of a file of procfs, until it returns something; of lines of more than 4,095 bytes with their beginning.
+/// Calls `visit` with each line of a file of procfs, until it returns something; of lines of more than 4,095 bytes with their beginning. One
+/// that is not UTF-8 is empty: somebody's mount point may have any name.
 fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(&str) -> Option<()>) -> Result<'a, ()> {
     let file = fs::openat(procfs, name, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).doing_at("open", name)?;
     let mut buffer = [0; 4096];
@@ -202,7 +206,7 @@ fn each_line<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, visit: &mut dyn FnMut(&
         held += read;
         let mut start = 0;
         while let Some(len) = buffer[start..held].iter().position(|byte| *byte == b'\n') {
-            if !core::mem::take(&mut is_torn) && visit(text(&buffer[start..start + len])).is_some() {
+            if !core::mem::take(&mut is_torn) && visit(core::str::from_utf8(&buffer[start..start + len]).unwrap_or_default()).is_some() {
                 return Ok(());
             }
             start += len + 1;
@@ -264,14 +268,15 @@ pub fn process(procfs: BorrowedFd<'_>, pid: u32) -> core::result::Result<Option<
     let read = fs::openat(procfs, path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
     match read.and_then(|file| fs::read(&file, &mut buffer)) {
         Err(Errno::NOENT | Errno::SRCH) => Ok(None),
-        read => core::str::from_utf8(&buffer[..read?]).ok().and_then(parse_stat).ok_or(Errno::INVAL).map(Some),
+        read => parse_stat(&buffer[..read?]).ok_or(Errno::INVAL).map(Some),
     }
 }
 
-/// proc_pid_stat(5): the name stands in brackets and may itself hold brackets and spaces; the state follows it, the start time is field 22.
-fn parse_stat(stat: &str) -> Option<Alive> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
+/// proc_pid_stat(5): the name stands in brackets and may itself hold brackets, spaces and bytes that are no text (the kernel cuts it at 15);
+/// the state follows it, the start time is field 22.
+fn parse_stat(stat: &[u8]) -> Option<Alive> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = core::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
     let start_time = fields.nth(18)?.parse().ok()?;
     Some(Alive { start_time, is_zombie: matches!(state, "Z" | "X" | "x") })
@@ -309,7 +314,9 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let rest = " S 1 5 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2 18446744073709551615";
         let stat = format!("42 (a) b) Z (c){rest}");
-        assert_eq!(parse_stat(&stat), Some(Alive { start_time: 987_654, is_zombie: false }));
-        assert_eq!(parse_stat("42 (x) Z"), None);
+        assert_eq!(parse_stat(stat.as_bytes()), Some(Alive { start_time: 987_654, is_zombie: false }));
+        assert_eq!(parse_stat(b"42 (x) Z"), None);
+        let cut = [&stat.as_bytes()[..4], b"\xd0", &stat.as_bytes()[4..]].concat();
+        assert!(parse_stat(&cut).is_some(), "a name that the kernel cut within a letter");
     }
 }

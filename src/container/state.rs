@@ -53,7 +53,7 @@ impl fmt::Display for Json<'_, '_> {
             ..
         } = self.0;
         let Record { keeps_keyring, resctrl, resctrl_is_own, resctrl_monitor, .. } = self.0;
-        write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid},\"startTime\":{start_time}", JsonString(id))?;
+        write!(f, "{{\"version\":{version},\"id\":{},\"pid\":{pid:<10},\"startTime\":{start_time:<20}", JsonString(id))?;
         for (key, value) in [("bundle", bundle), ("rootfs", rootfs), ("cgroup", cgroup), ("systemd", systemd), ("created", created)] {
             write!(f, ",\"{key}\":{}", JsonString(value))?;
         }
@@ -270,7 +270,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Writes it again once the container's process is known, by one call over the former: so there is always a whole one.
+    /// Writes it again once the container's process is known, by one call over the former: so there is always a whole one. Numbers are as wide as
+    /// they can be, so that nothing behind them moves: of a long record a kill may leave the first page written alone.
     pub fn write_process<'a>(&mut self, record: &Record<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
         let text = arena.format(format_args!("{}", Json(record)))?.as_bytes();
         let Some((file, before)) = self.record.take() else { return Ok(()) };

@@ -25,7 +25,7 @@ impl Init<'_> {
             Err(errno) => self.voice.say(4, format_args!("what the life before kept cannot be read: {}", Reason(errno))),
         }
         if is_same {
-            self.close_others(&[]);
+            self.close_others(&[], old);
         }
         for index in 0..self.lives.len() {
             // Of another version, or another process, nothing is sure but what the containers' own state says.
@@ -98,7 +98,7 @@ impl Init<'_> {
         }
         self.watchdog = Place::inherited(head[Head::Watchdog as usize]);
         let _ = kept.push(self.watchdog.number());
-        self.close_others(&kept);
+        self.close_others(&kept, old);
         if began == Began::Fault {
             self.count_fault(&head);
         }
@@ -153,9 +153,10 @@ impl Init<'_> {
     }
 
     /// What the life before had open and this one does not know: its epoll, its table, its socket.
-    fn close_others(&self, kept: &[u32]) {
+    fn close_others(&self, kept: &[u32], old: &OwnedFd) {
         const MOST: u32 = 4096; // as many are handed on
-        let own = [self.events.number(), sys::AsRawFd::as_raw_fd(&self.signals) as u32];
+        let number = |fd: &OwnedFd| sys::AsRawFd::as_raw_fd(fd) as u32;
+        let own = [self.events.number(), number(&self.signals), number(old)]; // `old` is closed by who opened it
         for number in (3..MOST).filter(|number| sys::is_open(*number)) {
             let is_live = |live: &Live| {
                 [&live.report, &live.log, &live.notify, &live.ready, &live.master, &live.stranger]

@@ -182,8 +182,10 @@ fn begin<'b>(
             live.directory = Some(path.map_err(|_| Errno::NOMEM)?);
         }
     }
-    // Of a life before; one that began anew finds one only where a supervisor was killed, since nobody answered.
-    let old = fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok();
+    // Of a life before; one that began anew finds one only where a supervisor was killed, since nobody answered. Process 1 of a container that
+    // is started again finds a file as well, but what it tells of is gone.
+    let is_alone = is_first() && matches!(began, Began::Anew(_));
+    let old = if is_alone { None } else { fs::open(FILE, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty()).ok() };
     let table = Table::create(count, boot.log_bytes as usize)?;
     let events = Events::new()?;
     let mut init = Init {

@@ -325,7 +325,7 @@ impl Init<'_> {
             Task::Bundle(bundle) => self.start_bundle(index, bundle, output).map(|()| None),
             Task::Program(argv, tty) => work::fork(|| work::execute(argv, tty, output.as_fd(), &self.origin)).map(Some),
             Task::Mount(mount) => {
-                work::fork(|| work::mount(mount, (self.boot, index), output.as_fd(), &self.origin, &self.voice)).map(Some)
+                work::fork(|| work::mount(mount, (self.boot, index, self.is_device), output.as_fd(), &self.origin, &self.voice)).map(Some)
             }
             Task::LogFiles(files) => {
                 work::fork(|| super::log_files::keep(files, index, &mut self.table, output.as_fd(), &self.origin)).map(Some)

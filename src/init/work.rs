@@ -200,7 +200,13 @@ fn become_program(argv: &[CPointer<'_>], origin: &Origin) -> Errno {
 
 /// In a child: waits for a device, has it checked, mounts it, and has it formatted if it cannot be mounted. Then what it keeps of the
 /// time is taken over: the boot's, which mounts it as the service of that number.
-pub fn mount(mount: &Mount<'_>, (boot, index): (&Boot<'_>, usize), output: BorrowedFd<'_>, origin: &Origin, voice: &Voice) {
+pub fn mount(
+    mount: &Mount<'_>,
+    (boot, index, is_device): (&Boot<'_>, usize, bool),
+    output: BorrowedFd<'_>,
+    origin: &Origin,
+    voice: &Voice,
+) {
     become_quiet(output, origin);
     if let Err((what, errno)) = try_mount(mount, origin) {
         let error = Error::at(what, mount.source)(errno);
@@ -208,7 +214,9 @@ pub fn mount(mount: &Mount<'_>, (boot, index): (&Boot<'_>, usize), output: Borro
         tell(format_args!("{error}"));
         sys::exit(1)
     }
-    early::restore(boot, Some(index), &mut |what, path, errno| voice.say(4, format_args!("{what} {path}: {}", Reason(errno))));
+    if is_device {
+        early::restore(boot, Some(index), &mut |what, path, errno| voice.say(4, format_args!("{what} {path}: {}", Reason(errno))));
+    }
 }
 
 fn try_mount(mount: &Mount<'_>, origin: &Origin) -> core::result::Result<(), (&'static str, Errno)> {
