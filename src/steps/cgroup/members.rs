@@ -53,18 +53,28 @@ fn show_own(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Result<(), Er
 
 /// The cgroup right below that comes after the one of that name; the first one for none.
 pub(super) fn child_after(cgroup: BorrowedFd<'_>, last: &CStr) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
-    let mut found = None;
+    let directory = fs::openat(cgroup, c".", DIRECTORY, fs::Mode::empty())?;
+    let mut room = [MaybeUninit::uninit(); 2048];
+    let mut entries = fs::RawDir::new(&directory, &mut room);
     let mut is_next = last.is_empty();
-    for_each_child(cgroup, &mut |child, name| {
-        if is_next && found.is_none() {
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !is_child(entry.file_type(), name) {
+            continue;
+        }
+        if is_next {
             let mut path = PathBuffer::new();
             path.set(&[name.to_bytes()]);
-            found = Some((path, fs::fcntl_dupfd_cloexec(child, 3)?));
+            return Ok(Some((path, fs::openat(cgroup, name, DIRECTORY, fs::Mode::empty())?)));
         }
-        is_next |= name == last;
-        Ok(())
-    })?;
-    Ok(found)
+        is_next = name == last;
+    }
+    Ok(None)
+}
+
+fn is_child(kind: fs::FileType, name: &CStr) -> bool {
+    kind == fs::FileType::Directory && name != c"." && name != c".."
 }
 
 /// Reads cgroup.procs, however long it is, digit by digit.
@@ -86,23 +96,4 @@ pub(super) fn own_pids(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Re
             }
         }
     }
-}
-
-/// Calls `visit` with each cgroup right below it, and that one's name.
-pub(super) fn for_each_child(
-    cgroup: BorrowedFd<'_>,
-    visit: &mut dyn FnMut(BorrowedFd<'_>, &CStr) -> Result<(), Errno>,
-) -> Result<(), Errno> {
-    let directory = fs::openat(cgroup, c".", DIRECTORY, fs::Mode::empty())?;
-    let mut room = [MaybeUninit::uninit(); 2048];
-    let mut entries = fs::RawDir::new(&directory, &mut room);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if entry.file_type() == fs::FileType::Directory && name != c"." && name != c".." {
-            let child = fs::openat(cgroup, name, DIRECTORY, fs::Mode::empty())?;
-            visit(child.as_fd(), name)?;
-        }
-    }
-    Ok(())
 }
