@@ -21,40 +21,35 @@ use crate::spec::{self, Config};
 use crate::steps::{At, Stage, mounts};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs};
 
-/// A mount with what is below it. Our own end, which is next, closes it.
+/// A mount with what is below it. Our own end, which is next, closes all that is open.
 type Tree = ManuallyDrop<OwnedFd>;
-
-/// What a plan of mounts needs besides what grows with them.
-const PLAN_BYTES: usize = 64 << 10;
 
 /// Adds the mounts that `file` lists, or removes what is mounted at their destinations, the last first. We are in the container's mount
 /// namespace afterwards.
 pub fn change<'a>(root: &'a CStr, id: &'a str, adds: bool, file: &'a CStr, log: &Log, arena: &Arena<'a>) -> Result<'a, ()> {
-    let directory = Directory::open(root, id)?;
+    let directory = ManuallyDrop::new(Directory::open(root, id)?);
     directory.lock()?;
     let record = directory.read(arena)?;
-    let procfs = facts::open_procfs()?;
-    let Some(first) = First::open(&record, procfs.as_fd()) else {
+    let procfs = ManuallyDrop::new(facts::open_procfs()?);
+    let Some(first) = First::open(&record, procfs.as_fd()).map(ManuallyDrop::new) else {
         return Err(Error::said("cannot change the mounts of a stopped container"));
     };
-    let open = |name, flags| fs::openat(&first.directory, name, flags | fs::OFlags::CLOEXEC, fs::Mode::empty());
+    let open = |name, flags| fs::openat(&first.directory, name, flags | fs::OFlags::CLOEXEC, fs::Mode::empty()).map(ManuallyDrop::new);
     let namespace = open(c"ns/mnt", fs::OFlags::RDONLY).doing("open", "the container's mount namespace")?;
-    let own = fs::statat(&procfs, c"self/ns/mnt", fs::AtFlags::empty()).doing("stat", "self/ns/mnt")?;
-    if fs::fstat(&namespace).is_ok_and(|theirs| (theirs.st_dev, theirs.st_ino) == (own.st_dev, own.st_ino)) {
+    let own = fs::statat(procfs.as_fd(), c"self/ns/mnt", fs::AtFlags::empty()).doing("stat", "self/ns/mnt")?;
+    if fs::fstat(namespace.as_fd()).is_ok_and(|theirs| (theirs.st_dev, theirs.st_ino) == (own.st_dev, own.st_ino)) {
         return Err(Error::said("the container has no mount namespace of its own"));
     }
     if adds && !facts::shares_user_namespace(procfs.as_fd(), record.pid) {
         return Err(Error::said("mounts cannot be added to a container in a user namespace: its root could change their attributes"));
     }
-    let (kept, text) = (bundle::read(directory.as_fd(), state::CONFIG)?, bundle::read(fs::CWD, file)?);
-    let bytes = kept.len() + text.len();
-    let room = sys::map_anonymous(spec::arena_bytes(bytes) + bytes * 4 + PLAN_BYTES).doing("mmap", "memory for the mounts")?;
-    let arena = &Arena::<'a>::over(room);
-    let malformed =
-        |error: json::Error<'_>| arena.format(format_args!("{error}")).map_or_else(Error::from, |why| Error::text("mounts", "", why));
-    let (kept, _) = json::read::<Config<'a>>(kept, arena).map_err(malformed)?;
-    let (listed, _) = json::read::<List<'a, spec::Mount<'a>>>(text, arena).map_err(malformed)?;
-    let config = Config { mounts: *listed, ..*kept };
+    let text = bundle::read(fs::CWD, file)?;
+    let joined = bundle::joined(&directory, None, text.len())?;
+    let arena = &joined.arena;
+    let read = json::read::<List<'a, spec::Mount<'a>>>(text, arena);
+    let (listed, _) =
+        read.map_err(|error| arena.format(format_args!("{error}")).map_or_else(Error::from, |why| Error::text("mounts", "", why)))?;
+    let config = Config { mounts: *listed, ..*joined.config };
     if let Some(mount) = listed.iter().find(|mount| !mount.destination.starts_with('/') || mount.destination.contains('\0')) {
         return Err(Error::text("mounts", mount.destination, "the destination must be an absolute path"));
     }
@@ -91,9 +86,9 @@ fn make<'a>(
 ) -> Result<'a, List<'a, Tree>> {
     sys::unshare(CLONE_NEWNS).doing("unshare", "a mount namespace")?;
     sys::mount(c"", c"/", c"", MS_REC | MS_SLAVE, c"").doing("mount", "/")?;
-    let above = state::open_root(root).doing_at("open", root)?;
+    let above = ManuallyDrop::new(state::open_root(root).doing_at("open", root)?);
     let name = arena.c_str(&[id.as_bytes()])?;
-    let open = || fs::openat(&above, name, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty());
+    let open = || fs::openat(above.as_fd(), name, fs::OFlags::PATH | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC, fs::Mode::empty());
     let covered = open().and_then(|place| sys::mount_onto(place.as_fd(), c"tmpfs", c"tmpfs", 0, c""));
     let place = covered.and_then(|()| open()).doing("mount", "a tmpfs to make them on")?;
     let mut here = List::default();
@@ -101,7 +96,7 @@ fn make<'a>(
         here.push(arena, Mount { destination: arena.format_c(format_args!("/{index}"))?, ..*mount })?;
     }
     let plan = arena.put(Plan { mounts: here, ..Plan::default() })?;
-    let mut stage = Stage::new(plan, procfs, procfs, sys::Signals::ALL);
+    let mut stage = ManuallyDrop::new(Stage::new(plan, procfs, procfs, sys::Signals::ALL));
     stage.root = Some(place);
     mounts::mount_all(&mut stage).and_then(|()| mounts::make_readonly(&mut stage)).map_err(|at| said(at, *planned, arena))?;
     let mut trees = List::default();
