@@ -46,11 +46,15 @@ new_image() {
 
 # Names of devices as this machine has them.
 named() { sed "s,/dev/report,/dev/$report_port,g; s,/dev/the-console,/dev/$console,g" "$@"; }
+# In the files of the image.
+name_ports() {
+    find "$image" -type f \( -name check -o -name start -o -name show -o -path '*/bin/sh' -o -name '*.json' \) | while read -r file; do named -i "$file"; done
+}
 
 # The files below the image as the archive that the kernel unpacks.
 archive() {
     local file arguments=()
-    find "$image" -type f \( -name check -o -name start -o -name show -o -path '*/bin/sh' -o -name '*.json' \) | while read -r file; do named -i "$file"; done
+    name_ports
     while read -r file; do arguments+=("$file=$image/$file"); done < <(cd "$image" && find . -type f | sed 's,^\./,,')
     "$host_harness" initramfs "$work/initramfs" "${arguments[@]}"
 }

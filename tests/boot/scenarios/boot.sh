@@ -421,6 +421,7 @@ check "sysctl is written" test "$(cat /proc/sys/vm/swappiness)" = 7
 END
     root=$image
     mkdir -p "$root"/{proc,sys,dev,run,tmp,newroot} "$root/containers/services/web/rootfs"/{proc,dev,run}
+    name_ports
     disk -d "$root"
     image=$work/bare
     rm -rf "$image" && mkdir -p "$image" && cp "$ocinit" "$image/init"
