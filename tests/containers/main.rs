@@ -35,12 +35,16 @@ mod interleaved;
 #[path = "../boot/peer.rs"]
 mod peer;
 
+#[cfg(target_arch = "x86_64")]
 #[path = "../escape/disturb.rs"]
 mod disturb;
+#[cfg(target_arch = "x86_64")]
 #[path = "../escape/supervise.rs"]
 mod supervise;
+#[cfg(target_arch = "x86_64")]
 #[path = "../escape/tracee.rs"]
 mod tracee;
+#[cfg(target_arch = "x86_64")]
 #[path = "../escape/trial.rs"]
 mod trial;
 
@@ -49,7 +53,9 @@ fn main() -> ExitCode {
     let program = arguments.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
     let result = match (program.as_deref(), arguments.get(1).map(String::as_str)) {
         (Some("containers"), Some("cases")) => cases(&arguments[2..]),
+        #[cfg(target_arch = "x86_64")]
         (Some("containers"), Some("races")) => disturbed(disturb::Kind::Race, "races", &arguments[2..]),
+        #[cfg(target_arch = "x86_64")]
         (Some("containers"), Some("faults")) => disturbed(disturb::Kind::Faults, "faults", &arguments[2..]),
         (Some("containers"), Some("initramfs")) => initramfs::write(&arguments[2..]),
         (Some("containers"), Some("bench")) => interleaved::run(&arguments[2..]),
@@ -137,6 +143,7 @@ fn cases(arguments: &[String]) -> Outcome<i32> {
 }
 
 /// `races` and `faults`: trials with something swapped, or a system call failing, at each position. One of STRIDE by SEED, for at most SECONDS.
+#[cfg(target_arch = "x86_64")]
 fn disturbed(kind: disturb::Kind, folder: &str, arguments: &[String]) -> Outcome<i32> {
     let choice = choice(arguments)?;
     let number = |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
