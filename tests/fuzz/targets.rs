@@ -246,11 +246,12 @@ fn boot(text: &[u8], memory: &mut Memory) -> Result<(), String> {
             is_early: false,
             number: 99,
             annotations,
+            sources: List::default(),
             problem: "",
         };
         found.push(&arena, one).map_err(|_| "full")?;
     }
-    let input = boot::Input { found, file: *file, line: KernelLine::read(line), disabled: List::default() };
+    let input = boot::Input { found, file: *file, line: KernelLine::read(line), disabled: List::default(), left_out: 0 };
     let mut words = String::new();
     if let Ok(made) = boot::build(&input, &arena, &mut |id, what| words += &format!("{id}: {what}\n")) {
         let mut order: Vec<_> = made.order.iter().collect();
