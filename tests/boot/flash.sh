@@ -116,9 +116,7 @@ END
     for module in $(tests/boot/modules "$target" reed_solomon dm-mod dm-bufio dm-verity); do cp "$module" "$image/verity/"; done
     archive
     disk -O verity -b 4096
-    boot 240 "quiet" "${DISK[@]:0:2}" "${DISK[2]}" "${DISK[3]}$work/disk" && powered_off=0 || powered_off=$?
-    count_report
-    is "it powers off by itself" test "$powered_off" = 0
+    passes 240 "quiet" "${DISK[@]}"
 }
 
 # Signs a config.json or boot.json of the image: signed FILE [KEY].
@@ -168,7 +166,5 @@ mv /etc/ocinit/boot.json.sig /etc/ocinit/kept
 check "a boot.json that lost its signature is not loaded" eval 'state good ready && dmesg | grep -q "the new configuration is not used"'
 END
     archive
-    boot 240 "quiet single ocinit.shell" && powered_off=0 || powered_off=$?
-    count_report
-    is "it powers off by itself" test "$powered_off" = 0
+    passes 240 "quiet single ocinit.shell"
 }
