@@ -100,13 +100,11 @@ pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd, Errno> {
 }
 
 fn with_memory_to_lock<T>(work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-    let mut old = [0u64; 2];
-    // SAFETY: the kernel writes two 64-bit numbers, which outlive the call.
-    unsafe { raw::call(c::__NR_prlimit64, [0, c::RLIMIT_MEMLOCK as usize, 0, old.as_mut_ptr() as usize, 0, 0]) }?;
-    let limit = |soft, hard| super::set_limit(super::Limit { resource: c::RLIMIT_MEMLOCK, soft, hard });
-    limit(u64::MAX, u64::MAX).or_else(|_| limit(old[1], old[1]))?;
+    let old = super::process::limit(c::RLIMIT_MEMLOCK)?;
+    let raise = |soft, hard| super::set_limit(super::Limit { soft, hard, ..old });
+    raise(u64::MAX, u64::MAX).or_else(|_| raise(old.hard, old.hard))?;
     let answer = work();
-    let _ = limit(old[0], old[1]); // to lower it is always allowed
+    let _ = super::set_limit(old); // to lower it is always allowed
     answer
 }
 

@@ -169,6 +169,14 @@ pub struct Limit {
     pub hard: u64,
 }
 
+/// prlimit64(2): what a limit of the calling process is.
+pub(super) fn limit(resource: u32) -> Result<Limit, Errno> {
+    let mut old = [0u64; 2];
+    // SAFETY: the kernel writes two 64-bit numbers, which outlive the call.
+    unsafe { raw::call(c::__NR_prlimit64, [0, resource as usize, 0, old.as_mut_ptr() as usize, 0, 0]) }?;
+    Ok(Limit { resource, soft: old[0], hard: old[1] })
+}
+
 /// prlimit64(2) of the calling process. Errors: EPERM, EINVAL.
 pub fn set_limit(limit: Limit) -> Result<(), Errno> {
     let new = [limit.soft, limit.hard];
@@ -254,16 +262,17 @@ pub fn close_from_but(procfs: BorrowedFd<'_>, first: u32, kept: &[BorrowedFd<'_>
     }
     let may_close = |number: &u32| *number >= first && !numbers().any(|kept| kept == *number);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if let Ok(list) = rustix::fs::openat(procfs, c"self/fd", flags, Mode::empty()) {
-        let mut room = [core::mem::MaybeUninit::uninit(); 2048];
-        let mut entries = RawDir::new(&list, &mut room);
-        while let Some(entry) = entries.next() {
-            let number = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok());
-            // Its own is below all that is to be closed, or among those that are closed one by one in the end.
-            number.filter(may_close).filter(|number| *number != list.as_raw_fd() as u32).into_iter().for_each(close_number);
-        }
+    let Ok(list) = rustix::fs::openat(procfs, c"self/fd", flags, Mode::empty()) else {
+        descriptors_from(first).filter(may_close).for_each(close_number);
+        return Ok(());
+    };
+    let mut room = [core::mem::MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(&list, &mut room);
+    while let Some(entry) = entries.next() {
+        let number = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        // The list itself is closed when we leave.
+        number.filter(may_close).filter(|number| *number != list.as_raw_fd() as u32).into_iter().for_each(close_number);
     }
-    descriptors_from(first).filter(may_close).for_each(close_number);
     Ok(())
 }
 
@@ -328,7 +337,7 @@ pub fn descriptors_from(first: u32) -> core::ops::Range<u32> {
 
 /// RLIMIT_NOFILE: one more than the highest number that a descriptor may get from now on.
 fn soft_descriptor_limit() -> u32 {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(1 << 20)
+    limit(c::RLIMIT_NOFILE).ok().and_then(|limit| u32::try_from(limit.soft).ok()).unwrap_or(1 << 20)
 }
 
 /// pidfd_send_signal(2) with any signal number. Errors: ESRCH when it has ended and was reaped.
