@@ -60,13 +60,9 @@ pub fn open_last_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, E
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match resolve_as(root, path, flags, ResolveFlags::empty()) {
         Err(Errno::NOSYS) => {
-            let whole = path.to_bytes();
-            let slash = whole.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            let mut above = Path::new();
-            above.append(&whole[..slash])?;
-            above.append(b"\0")?;
+            let (above, name) = split_last(path)?;
             let above = open_in_root(root, CStr::from_bytes_with_nul(above.as_bytes()).map_err(|_| Errno::INVAL)?)?;
-            openat(&above, Name::new(&whole[slash + 1..]).as_c_str()?, flags, Mode::empty())
+            openat(&above, name.as_c_str()?, flags, Mode::empty())
         }
         answer => answer,
     }
@@ -105,19 +101,24 @@ pub fn create_in_mount(root: BorrowedFd<'_>, path: &CStr, missing: Missing, used
 
 /// Makes the last component of `path`, if nothing else is missing and it is not taken: the usual case in few calls.
 fn make_last(root: BorrowedFd<'_>, path: &CStr, missing: Missing, how: ResolveFlags, used: &mut Pile) -> Option<OwnedFd> {
-    let whole = path.to_bytes();
-    let slash = whole.iter().rposition(|byte| *byte == b'/')?;
-    let (above, name) = (&whole[..slash], Name::new(&whole[slash + 1..]));
+    let (parent, name) = split_last(path).ok()?;
     if matches!(name.as_bytes(), b"" | b"." | b"..") {
         return None;
     }
-    let mut parent = Path::new();
-    parent.append(above).ok()?;
-    parent.append(b"\0").ok()?;
     let parent = resolve(root, CStr::from_bytes_with_nul(parent.as_bytes()).ok()?, how).ok()?;
     let made = make_in(parent.as_fd(), name.as_c_str().ok()?, missing);
     used.add(parent);
     made.ok()
+}
+
+/// What stands before the last slash, ended by NUL, and the component behind it. Errors: EINVAL without one.
+fn split_last(path: &CStr) -> Result<(Path, Name), Errno> {
+    let whole = path.to_bytes();
+    let slash = whole.iter().rposition(|byte| *byte == b'/').ok_or(Errno::INVAL)?;
+    let mut above = Path::new();
+    above.append(&whole[..slash])?;
+    above.append(b"\0")?;
+    Ok((above, Name::new(&whole[slash + 1..])))
 }
 
 /// Makes one component in a directory, and opens it (O_PATH). Errors: EEXIST.
