@@ -111,12 +111,9 @@ fn mount<'a>(bundle: &str, mount: &spec::Mount<'a>, arena: &Arena<'a>) -> Result
 }
 
 fn is_mount_point(path: &core::ffi::CStr) -> bool {
-    let mount_id = |path| {
-        let flags = fs::OFlags::PATH | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-        sys::about(fs::open(path, flags, fs::Mode::empty()).ok()?.as_fd()).ok()?.mount_id
-    };
-    let mut parent = crate::mem::PathBuffer::new();
-    parent.set(&[path.to_bytes(), b"/.."]) && mount_id(path) != mount_id(parent.as_c_str())
+    let flags = fs::OFlags::PATH | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
+    let about = fs::open(path, flags, fs::Mode::empty()).and_then(|file| sys::about(file.as_fd()));
+    about.is_ok_and(|about| about.is_mount_root == Some(true))
 }
 
 /// Mounts the namespaces of a container's first process on the files that its runtime.json names.
