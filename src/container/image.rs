@@ -119,15 +119,19 @@ fn mount_layer<'a>(layer: &Layer<'a>, id: &str, arena: &Arena<'a>) -> Result<'a,
     }
 }
 
+/// The device file by which the kernel is asked for devices of a kind. `missing` is what its lack means.
+pub(super) fn open_control<'a>(path: &'static CStr, missing: &'static str) -> Result<'a, OwnedFd> {
+    fs::open(path, fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT | Errno::NODEV | Errno::NXIO => Error::text(IMAGE, path.to_str().unwrap_or_default(), missing),
+        errno => Error::errno_at(IMAGE, path, errno),
+    })
+}
+
 /// A loop device that stands for the file. It must stay open until it is mounted.
 pub(super) fn attach_loop<'a>(file: &OwnedFd, shown: &'a str, arena: &Arena<'a>) -> Result<'a, Device<'a>> {
     const TRIES: u32 = 64;
     let flags = fs::OFlags::RDONLY | fs::OFlags::CLOEXEC;
-    let control =
-        fs::open(c"/dev/loop-control", fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(|errno| match errno {
-            Errno::NOENT | Errno::NODEV | Errno::NXIO => Error::text(IMAGE, "/dev/loop-control", "the kernel has no loop devices"),
-            errno => Error::errno(IMAGE, "/dev/loop-control", errno),
-        })?;
+    let control = open_control(c"/dev/loop-control", "the kernel has no loop devices")?;
     let mut tries = 0;
     loop {
         let number = sys::free_loop(control.as_fd()).doing(IMAGE, "no free loop device")?;

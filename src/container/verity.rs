@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use super::digest::Hex;
-use super::image::{Device, attach_loop, read_number};
+use super::image::{Device, attach_loop, open_control, read_number};
 use crate::error::{Doing, Error, Result};
 use crate::mem::Arena;
 use crate::plan::image::IMAGE;
@@ -96,11 +96,7 @@ pub fn map<'a>(data: &Device<'a>, image: &OwnedFd, bytes: u64, root: [u8; 32], i
             (tree, 0, Some(attach_loop(&file, path.to_str().unwrap_or_default(), arena)?))
         }
     };
-    let control =
-        fs::open(c"/dev/mapper/control", fs::OFlags::RDWR | fs::OFlags::CLOEXEC, fs::Mode::empty()).map_err(|errno| match errno {
-            Errno::NOENT | Errno::NODEV | Errno::NXIO => Error::text(IMAGE, "/dev/mapper/control", "the kernel has no device-mapper"),
-            errno => Error::errno(IMAGE, "/dev/mapper/control", errno),
-        })?;
+    let control = open_control(c"/dev/mapper/control", "the kernel has no device-mapper")?;
     let mut line = heapless::String::<640>::new();
     let on = hashes.as_ref().unwrap_or(data);
     let hash_start = (start + 512).div_ceil(tree.hash_block);
