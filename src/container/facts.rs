@@ -6,6 +6,7 @@ use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, Full, List};
 use crate::plan::cgroup::v1::{Hierarchy, IS_BUILT};
 use crate::plan::image::may_be_image;
+use crate::plan::mounts::absolute;
 use crate::spec::Config;
 use crate::steps::users;
 use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
@@ -33,11 +34,9 @@ pub fn has_only_cgroup_v2() -> bool {
 }
 
 /// Whether `root.path` is a file, if it may name an image.
-pub fn root_is_file<'a>(config: &Config<'_>, bundle: &str, arena: &Arena<'a>) -> Result<'a, bool> {
+pub fn root_is_file<'a>(config: &Config<'a>, bundle: &str, arena: &Arena<'a>) -> Result<'a, bool> {
     let Some(path) = config.root.map(|root| root.path).filter(|path| may_be_image(path)) else { return Ok(false) };
-    let directory = if path.starts_with('/') { "" } else { bundle };
-    let path = arena.c_str(&[directory.as_bytes(), b"/", path.as_bytes()])?;
-    let status = fs::statat(fs::CWD, path, fs::AtFlags::empty());
+    let status = fs::statat(fs::CWD, absolute(bundle, path, arena)?, fs::AtFlags::empty());
     Ok(status.is_ok_and(|status| fs::FileType::from_raw_mode(status.st_mode) != fs::FileType::Directory))
 }
 

@@ -10,7 +10,7 @@ use crate::sys::{self, Errno};
 /// Where it was asked for, by the option or the annotation, a kernel that has no device programs is tried first, and the plan made so that it
 /// needs none. Otherwise the cgroup's making says what the kernel lacks.
 pub(super) fn settle<'a>(plan: &mut Plan<'a>, config: &Config<'_>, is_asked: bool, log: &Log, arena: &Arena<'a>) -> Result<'a, ()> {
-    let is_annotated = || config.annotations.iter().any(|entry| entry.key == unguarded::ANNOTATION && entry.value == "true");
+    let is_annotated = || config.annotation(unguarded::ANNOTATION) == Some("true");
     let Some(cgroup) = plan.cgroup.as_ref().filter(|cgroup| !cgroup.device_program.is_empty()) else { return Ok(()) };
     if !is_asked && !is_annotated() {
         return Ok(());

@@ -9,6 +9,7 @@ use crate::mem::Arena;
 use crate::names::subjects;
 use crate::plan::Plan;
 use crate::plan::hooks::About;
+use crate::plan::mounts::absolute;
 use crate::plan::seccomp::{Listener, each_unknown_name};
 use crate::spec::{self, Config};
 use crate::sys::{self, AsFd, OwnedFd, fs, task};
@@ -67,14 +68,10 @@ pub const BLOB: &str = "org.ocinit.seccomp.bpf";
 
 /// Reads the filter that the annotation names. Errors: it is not there, or its digest is another.
 pub fn blob<'a>(config: &Config<'a>, bundle: &str, arena: &Arena<'a>) -> Result<'a, Option<&'a [u8]>> {
-    let Some(entry) = config.annotations.iter().find(|entry| entry.key == BLOB) else { return Ok(None) };
-    let wrong = |why| Error::text(BLOB, entry.value, why);
-    let (path, digest) = entry.value.split_once("@sha256:").ok_or(wrong("wants PATH@sha256:DIGEST"))?;
-    let path = match path.strip_prefix('/') {
-        Some(_) => arena.c_str(&[path.as_bytes()])?,
-        None => arena.c_str(&[bundle.as_bytes(), b"/", path.as_bytes()])?,
-    };
-    let bytes = bundle::read(fs::CWD, path)?;
+    let Some(value) = config.annotation(BLOB) else { return Ok(None) };
+    let wrong = |why| Error::text(BLOB, value, why);
+    let (path, digest) = value.split_once("@sha256:").ok_or(wrong("wants PATH@sha256:DIGEST"))?;
+    let bytes = bundle::read(fs::CWD, absolute(bundle, path, arena)?)?;
     let found = arena.format(format_args!("{}", Digest(bytes)))?;
     if digest.eq_ignore_ascii_case(found) { Ok(Some(bytes)) } else { Err(wrong(arena.format(format_args!("its digest is {found}"))?)) }
 }

@@ -9,7 +9,6 @@ use super::bundle::Bundle;
 use crate::error::{Doing, Error, Result};
 use crate::mem::{Arena, PathBuffer};
 use crate::plan::image::{Image, Pin, Upper};
-use crate::spec::Config;
 use crate::sys::{self, AsFd, Errno, fs};
 
 /// Where the public keys lie: files `NAME.pub` of 32 bytes. A file `required` beside them demands signatures, and `revoked` holds keys that do not
@@ -106,8 +105,9 @@ fn is_revoked(key: [u8; 32]) -> bool {
     found.unwrap_or(true)
 }
 
-/// Whether a release, `NAME:NUMBER`, is not older than one of its name that was accepted; it is written down as accepted, unless it is on trial.
-pub fn admit<'a>(release: &str, is_on_trial: bool, arena: &Arena<'a>) -> Result<'a, ()> {
+/// Whether a release, `NAME:NUMBER`, is not older than one of its name that was accepted; one that is to be booted or
+/// run is written down as accepted.
+pub fn admit<'a>(release: &str, is_accepted: bool, arena: &Arena<'a>) -> Result<'a, ()> {
     let shown = arena.format(format_args!("{release}"))?;
     let split = release.split_once(':').filter(|(name, _)| crate::plan::is_valid_id(name));
     let Some((name, Ok(number))) = split.map(|(name, number)| (name, number.parse::<u64>())) else {
@@ -127,7 +127,7 @@ pub fn admit<'a>(release: &str, is_on_trial: bool, arena: &Arena<'a>) -> Result<
             Err(Error::text(RELEASE, shown, arena.format(format_args!("older than {accepted}, which was accepted before"))?))
         }
         Some(accepted) if accepted == number => Ok(()),
-        _ if is_on_trial => Ok(()),
+        _ if !is_accepted => Ok(()),
         _ => record(path, number).doing_at("write down the accepted release", path),
     }
 }
@@ -160,7 +160,7 @@ pub fn check_bundle<'a>(bundle: &Bundle, digest: &str, arena: &Arena<'a>) -> Res
         return Ok(());
     }
     check(bundle.text, path, arena)?;
-    admit(release(bundle.config), is_on_trial(bundle.path), arena)
+    admit(bundle.config.annotation(RELEASE).unwrap_or_default(), true, arena)
 }
 
 /// Whether a text is what it is pinned to: nothing, or `sha256:` and 64 digits.
@@ -170,17 +170,6 @@ pub fn check_digest(text: &[u8], digest: &str) -> core::result::Result<(), &'sta
     }
     let wanted = digest.strip_prefix("sha256:").and_then(crate::plan::digest).ok_or("the pin wants sha256: and 64 digits")?;
     if hmac_sha256::Hash::hash(text) == wanted { Ok(()) } else { Err("it is not what boot.json pins it to") }
-}
-
-/// Whether the bundle is a version of which it is not known yet whether it stays: a file says so beside it.
-fn is_on_trial(path: &str) -> bool {
-    let mut mark = PathBuffer::new();
-    mark.set(&[path.as_bytes(), b".trial"]);
-    fs::statat(fs::CWD, mark.as_c_str(), fs::AtFlags::empty()).is_ok()
-}
-
-fn release<'a>(config: &Config<'a>) -> &'a str {
-    config.annotations.iter().find(|entry| entry.key == RELEASE).map_or("", |entry| entry.value)
 }
 
 /// Whether the root file system is what the signed config.json says: a directory can be anything.

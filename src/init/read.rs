@@ -166,7 +166,7 @@ impl<'a> Reader<'_, '_, 'a> {
             (self.tell)("", format_args!("{path}: version: it must be 1; the file is not used"));
             return Ok(());
         }
-        if is_demanded && let Err(error) = trust::admit(file.release, !self.is_accepted, self.arena) {
+        if is_demanded && let Err(error) = trust::admit(file.release, self.is_accepted, self.arena) {
             (self.tell)("", format_args!("{path}: {error}; it is not used"));
             return Ok(());
         }

@@ -162,7 +162,7 @@ fn version(config: &Config<'_>, report: &mut Report<'_>) {
 
 /// What the config asks for and this binary was built without.
 fn left_out(config: &Config<'_>, linux: &Linux<'_>, report: &mut Report<'_>) {
-    let has = |key| config.annotations.iter().any(|entry| entry.key == key);
+    let has = |key| config.annotation(key).is_some();
     let asks = [
         (subjects::NET_DEVICES, "netDevices", !linux.net_devices.is_empty()),
         (subjects::INTEL_RDT, "intelRdt", linux.intel_rdt.is_some()),

@@ -92,9 +92,8 @@ pub(super) fn build<'a>(
     namespaces: &Namespaces<'_>,
     arena: &Arena<'a>,
 ) -> Result<'a, Option<Image<'a>>> {
-    let said = |key| config.annotations.iter().find(|entry| entry.key == key).map(|entry| entry.value);
     let mut layers = List::default();
-    match said(IMAGE) {
+    match config.annotation(IMAGE) {
         Some(written) => {
             for word in written.split_ascii_whitespace() {
                 let (path, pin) =
@@ -106,7 +105,7 @@ pub(super) fn build<'a>(
             let root = config.root.map_or("", |root| root.path);
             layers.push(arena, Layer { path: absolute(facts.bundle, root, arena)?, pin: Pin::None })?;
         }
-        None if said(UPPER).is_some() => return Err(Error::text(UPPER, "", "there is no image to lay it over")),
+        None if config.annotation(UPPER).is_some() => return Err(Error::text(UPPER, "", "there is no image to lay it over")),
         None => return Ok(None),
     }
     let wrong = |why| Err(Error::text(IMAGE, "", why));
@@ -118,7 +117,7 @@ pub(super) fn build<'a>(
         1..=MOST_LAYERS => {}
         _ => return wrong("more than 16 images"),
     }
-    let upper = match said(UPPER) {
+    let upper = match config.annotation(UPPER) {
         None => Upper::None,
         Some("tmpfs") => Upper::Memory(c""),
         Some(upper) => match upper.strip_prefix("tmpfs:") {

@@ -254,7 +254,7 @@ fn is_of_v1(mount: &spec::Mount<'_>, facts: &Facts<'_>) -> bool {
 }
 
 /// A path of the host: as it is, or below the bundle.
-pub(super) fn absolute<'a>(bundle: &'a str, path: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
+pub fn absolute<'a>(bundle: &str, path: &'a str, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
     let path_c = c_str(path, arena)?;
     if path.starts_with('/') { Ok(path_c) } else { Ok(arena.c_str(&[bundle.as_bytes(), b"/", path.as_bytes()])?) }
 }

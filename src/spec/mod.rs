@@ -47,6 +47,13 @@ object! {
     }
 }
 
+impl<'a> Config<'a> {
+    /// The value of an annotation, if it is there.
+    pub fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.annotations.iter().find(|entry| entry.key == key).map(|entry| entry.value)
+    }
+}
+
 /// The bytes of memory that a config.json of `length` bytes may need to be read and checked, whatever it holds.
 ///
 /// The bound is generous: 43 bytes a byte on 64-bit machines and 22 on 32-bit ones, for a list of nothing but empty mounts. Ordinary
