@@ -126,7 +126,7 @@ scenario_signatures() {
     # Where signatures are required process 1 boots what is signed, and no word of the kernel's line lifts that.
     need mksquashfs squashfs-tools
     need openssl openssl
-    local modules name key folder
+    local modules name key folder more
     new_image signatures
     mkdir -p "$image/etc/ocinit/keys" "$image/etc/ocinit/boot.d"
     for key in board stranger; do
@@ -136,8 +136,10 @@ scenario_signatures() {
     cp "$work/board.pub" "$image/etc/ocinit/keys/"
     echo x >"$image/etc/ocinit/keys/required"
     modules=$(flash_modules loop squashfs)
-    for name in good unsigned stranger altered other; do
-        bundle "containers/services/$name" "$(shell 'exec sleep 1000')" "{\"org.ocinit.boot.restart\":\"no\",\"org.ocinit.release\":\"$name:3\"}"
+    for name in good unsigned stranger altered other beside layered; do
+        more=
+        [ "$name" != layered ] || more=',"org.ocinit.image.upper":"/tmp/over"'
+        bundle "containers/services/$name" "$(shell 'exec sleep 1000')" "{\"org.ocinit.boot.restart\":\"no\",\"org.ocinit.release\":\"$name:3\"$more}"
         image_of "containers/services/$name" app.squashfs "@sha256:DIGEST"
         folder=$image/containers/services/$name
         sed -i "s/DIGEST/$(sha256sum "$folder/app.squashfs" | cut -c1-64)/; s|\"app.squashfs@\([^\"]*\)\"|\"app.squashfs@\1\", |; s|, *, *|, |" "$folder/config.json"
@@ -146,8 +148,11 @@ scenario_signatures() {
     rm "$image/containers/services/unsigned/config.json.sig"
     signed "$image/containers/services/stranger/config.json" stranger
     echo >>"$image/containers/services/altered/config.json"
+    echo '{"mkdir":["/tmp/planted"]}' >"$image/containers/services/beside/runtime.json"
     boot_json "$modules,\"release\":\"boot:1\",\"hostname\":\"signed\",\"bundles\":[{\"id\":\"good\",\"digest\":\"sha256:$(sha256sum "$image/containers/services/good/config.json" | cut -c1-64)\"},{\"id\":\"other\",\"digest\":\"sha256:$(sha256sum "$image/containers/services/good/config.json" | cut -c1-64)\"}]"
     signed "$image/etc/ocinit/boot.json"
+    sed 's/boot:1/boot:2/' "$image/etc/ocinit/boot.json" >"$image/next.json"
+    signed "$image/next.json"
     echo '{"version":1,"release":"more:1","console":[{"args":["/bin/busybox","sleep","1000"]}]}' >"$image/etc/ocinit/boot.d/more.json"
     checks <<'END'
 check "what is signed runs" state good ready
@@ -155,12 +160,15 @@ check "what is not is said" eval 'state unsigned failed && dmesg | grep -q "unsi
 check "a stranger's word does not count" eval 'state stranger failed && dmesg | grep -q "stranger: signature: .*: no key in /etc/ocinit/keys has signed it"'
 check "nor one over another text" eval 'state altered failed && dmesg | grep -q "altered: signature: .*: no key"'
 check "nor what boot.json pins to something else" eval 'state other failed && dmesg | grep -q "other: it is not what boot.json pins it to"'
+check "nor what lies beside it and would act on the host" eval 'state beside failed && said beside | grep -q "runtime.json: .*is covered neither" && ! test -e /tmp/planted'
+check "nor a directory over its images" eval 'state layered failed && said layered | grep -q "root: signatures are required"'
 check "boot.json is taken" test "$(cat /proc/sys/kernel/hostname)" = signed
 check "what adds to it and is not signed is not" eval 'dmesg | grep -q "boot.d/more.json: it is not signed" && ! /init service list | grep -q console-1'
 check "the kernel's line gets no shell" eval '! /init service list | grep -q "^shell" && dmesg | grep -q "gets no shell"'
 check "nor does the command line run what is unsigned" eval '! /init run -b /containers/services/unsigned by-hand 2>/tmp/why && grep -q "it is not signed" /tmp/why'
 check "nor can a service be started that is not" eval '/init service start stranger; sleep 1; state stranger failed'
 check "releases are written down" eval 'test "$(cat /var/lib/ocinit/releases/good /var/lib/ocinit/releases/boot)" = 31'
+check "a check of the next boot.json writes none down" eval '/init boot --check /next.json >/tmp/checked 2>&1; ! grep -q next.json /tmp/checked && test "$(cat /var/lib/ocinit/releases/boot)" = 1'
 mv /etc/ocinit/boot.json.sig /etc/ocinit/kept
 /init service reload; sleep 3
 check "a boot.json that lost its signature is not loaded" eval 'state good ready && dmesg | grep -q "the new configuration is not used"'
