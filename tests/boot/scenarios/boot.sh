@@ -459,7 +459,7 @@ scenario_supervisor() {
     cp "$harness" "$image/containers-peer"
     checks <<'END'
 mkdir /x; cp /containers-peer /x/containers
-check "its services are up" eval 'state first ready && state second ready'
+check "its services are up" eval 'state first ready && state second ready && state third ready && state asks ready'
 check "it says so like anybody" eval 'kill -0 $supervisor'
 check "there is room for one" eval '! /init boot /containers'
 kill -9 $(field first pid)
