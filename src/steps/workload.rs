@@ -24,7 +24,7 @@ pub(super) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
         Err(Errno::NOSYS | Errno::INVAL) => {}
         answer => return answer,
     }
-    for number in sys::descriptors_from(first) {
+    for number in sys::descriptors_from(first)? {
         let _ = sys::close_on_exec_number(number); // EBADF: it is not open
     }
     Ok(())

@@ -263,7 +263,7 @@ pub fn close_from_but(procfs: BorrowedFd<'_>, first: u32, kept: &[BorrowedFd<'_>
     let may_close = |number: &u32| *number >= first && !numbers().any(|kept| kept == *number);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(list) = rustix::fs::openat(procfs, c"self/fd", flags, Mode::empty()) else {
-        descriptors_from(first).filter(may_close).for_each(close_number);
+        descriptors_from(first)?.filter(may_close).for_each(close_number);
         return Ok(());
     };
     let mut room = [core::mem::MaybeUninit::uninit(); 2048];
@@ -330,14 +330,15 @@ pub fn close_on_exec_number(fd: u32) -> Result<(), Errno> {
 }
 
 /// The numbers that descriptors of ours may have from `first` on: a limit may have been lowered since, and they took the lowest that were free.
-pub fn descriptors_from(first: u32) -> core::ops::Range<u32> {
+/// Errors: the limit is not known, and so neither are they.
+pub fn descriptors_from(first: u32) -> Result<core::ops::Range<u32>, Errno> {
     const OURS: u32 = 256;
-    first..soft_descriptor_limit().max(first.saturating_add(OURS))
+    Ok(first..soft_descriptor_limit()?.max(first.saturating_add(OURS)))
 }
 
 /// RLIMIT_NOFILE: one more than the highest number that a descriptor may get from now on.
-fn soft_descriptor_limit() -> u32 {
-    limit(c::RLIMIT_NOFILE).ok().and_then(|limit| u32::try_from(limit.soft).ok()).unwrap_or(1 << 20)
+fn soft_descriptor_limit() -> Result<u32, Errno> {
+    limit(c::RLIMIT_NOFILE).map(|limit| u32::try_from(limit.soft).unwrap_or(1 << 20))
 }
 
 /// pidfd_send_signal(2) with any signal number. Errors: ESRCH when it has ended and was reaped.
