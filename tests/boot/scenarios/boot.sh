@@ -353,13 +353,14 @@ END
     is "twice as many take at most three times as long" test "$half" -gt 0 -a "$all" -le $((half * 3))
 }
 
-# The machine's disk: /dev/nvme0n1 with one ext4 file system, which the kernel knows without a module. QEMU's words for it are in DISK.
+# The machine's disk in QEMU's words: /dev/nvme0n1, which the kernel knows without a module.
+DISK=(-device nvme,serial=1,drive=disk -drive "if=none,id=disk,format=raw,file=$work/disk")
+# Makes it anew, with one ext4 file system.
 disk() {
     need mkfs.ext4 e2fsprogs
     rm -f "$work/disk"
     truncate -s 64M "$work/disk"
     mkfs.ext4 -q -F "$@" "$work/disk"
-    DISK=(-device nvme,serial=1,drive=disk -drive "if=none,id=disk,format=raw,file=$work/disk")
 }
 
 scenario_power_cuts() {
