@@ -98,7 +98,8 @@ fn make<'a>(
     let plan = arena.put(Plan { mounts: here, ..Plan::default() })?;
     let mut stage = ManuallyDrop::new(Stage::new(plan, procfs, procfs, sys::Signals::ALL));
     stage.root = Some(place);
-    mounts::mount_all(&mut stage).and_then(|()| mounts::make_readonly(&mut stage)).map_err(|at| said(at, *planned, arena))?;
+    let done = mounts::mount_all(&mut stage).and_then(|()| mounts::make_readonly(&mut stage));
+    done.map_err(|at| words::with_words(said(at, *planned, arena), &stage.came_along[1], arena).unwrap_or_else(|full| full))?;
     let mut trees = List::default();
     for (index, mount) in here.iter().enumerate() {
         let tree = stage.root.as_ref().ok_or(Errno::BADF).and_then(|place| sys::open_in_root(place.as_fd(), mount.destination));

@@ -11,14 +11,25 @@ use crate::steps::At;
 use crate::sys::Errno;
 
 /// What a fault means, with the item of the plan that it speaks of, and with what came along: what a hook wrote to its standard output,
-/// NUL, and to its standard error.
+/// NUL, and to its standard error, or there the kernel's words.
 pub fn describe<'a>(fault: Fault, came_along: &[u8], plan: &Plan<'a>, arena: &Arena<'a>) -> Error<'a> {
     let error = match fault.step {
         Step::ContainerHooks => hook(fault, &plan.hooks.create_container, came_along, arena),
         Step::StartHooks => hook(fault, &plan.hooks.start_container, came_along, arena),
-        _ => sentence(fault, plan, arena).unwrap_or_else(|full| full),
+        _ => {
+            let words = came_along.strip_prefix(b"\0").unwrap_or_default();
+            sentence(fault, plan, arena).and_then(|error| with_words(error, words, arena)).unwrap_or_else(|full| full)
+        }
     };
     not_started(fault.step, error, arena)
+}
+
+/// The error, and what the kernel says to it.
+pub(super) fn with_words<'a>(error: Error<'a>, words: &[u8], arena: &Arena<'a>) -> Result<'a, Error<'a>> {
+    match core::str::from_utf8(words) {
+        Ok("") | Err(_) => Ok(error),
+        Ok(words) => Ok(Error::said(arena.format(format_args!("{error} ({words})"))?)),
+    }
 }
 
 /// As runc begins the sentence: what comes before the process's own settings is the init's.

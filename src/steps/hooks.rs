@@ -49,7 +49,7 @@ pub fn create_container(stage: &mut Stage<'_, '_>) -> Done {
     let mut output = Output::default();
     let point = Point { directory: Some(stage.root()?), umask: Some(0o022), ..point(stage, "creating", &[CPointer::NULL]) };
     let done = run_from(0, &hooks, &point, &mut output);
-    stage.hook_output = output;
+    stage.came_along = output;
     done
 }
 
@@ -61,7 +61,7 @@ pub fn start_container(stage: &mut Stage<'_, '_>) -> Done {
     }
     let mut output = Output::default();
     let done = run_from(0, &hooks, &point(stage, "created", stage.plan.process.environment), &mut output);
-    stage.hook_output = output;
+    stage.came_along = output;
     done?;
     if stage.may_wait_long() {
         fs::write(stage.start_gate, &[sync::HOOKS_DONE])?;

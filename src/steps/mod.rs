@@ -65,8 +65,8 @@ pub struct Stage<'p, 'a> {
     pub enters_directory_as_user: bool,
     /// The program to execute, once it was found.
     pub executable: PathBuffer,
-    /// What the hook that failed had written.
-    pub hook_output: hooks::Output,
+    /// What goes with a fault: what the hook that failed had written, or to the second the kernel's words for a file system.
+    pub came_along: hooks::Output,
     /// The number of the descriptor by which others decide about system calls, once there is one.
     pub listener: Option<u32>,
 }
@@ -132,7 +132,7 @@ impl<'p, 'a> Stage<'p, 'a> {
             waiting: namespaces::Waiting::new(),
             enters_directory_as_user: false,
             executable: PathBuffer::new(),
-            hook_output: Default::default(),
+            came_along: Default::default(),
             listener: None,
         }
     }

@@ -19,12 +19,30 @@ pub(super) const PROTECTED: [&CStr; 2] = [c"/proc", c"/sys"];
 pub fn mount_all(stage: &mut Stage<'_, '_>) -> Done {
     let mut known = Known { harmless: [None, stage.root_mount], last: None, used: Pile::default() };
     for (index, mount) in stage.plan.mounts.iter().enumerate() {
-        let top = mount_one(stage, index, mount, &mut known).map_err(At::item(index))?;
+        let top = match mount_one(stage, index, mount, &mut known) {
+            Ok(top) => top,
+            Err(at) => {
+                let mut buffer = [0; 256];
+                let said = why_refused(mount, at, &mut buffer);
+                let _ = stage.came_along[1].extend_from_slice(said); // there is room for more
+                return Err(At::item(index)(at));
+            }
+        };
         if let Some(place) = PROTECTED.iter().position(|path| *path == mount.destination) {
             stage.protected[place] = top;
         }
     }
     Ok(())
+}
+
+/// The kernel's own words for a file system that it did not mount.
+fn why_refused<'b>(mount: &Mount<'_>, at: At, buffer: &'b mut [u8]) -> &'b [u8] {
+    match (&mount.source, at.note) {
+        (Source::FileSystem(new), Note::Attach | Note::AttachLabelled) => {
+            sys::why_refused(new.device, new.kind, new.flags, new.data, buffer).unwrap_or_default()
+        }
+        _ => b"",
+    }
 }
 
 /// What the mounts before have shown.

@@ -98,11 +98,11 @@ pub fn await_start(stage: &mut Stage<'_, '_>) -> Done {
     }
 }
 
-/// Tells the parent which step failed, and what a hook wrote: its standard output, NUL, its standard error. Whoever gives the start
+/// Tells the parent which step failed, and what goes with it: of a hook its standard output, NUL, its standard error. Whoever gives the start
 /// hears it where no parent is left: it looks into the FIFO.
 pub fn report_fault(stage: &Stage<'_, '_>, fault: Fault) {
     let mut message = heapless::Vec::<u8, MOST_BYTES>::new();
-    let [out, err] = &stage.hook_output;
+    let [out, err] = &stage.came_along;
     for piece in [&[FAULT], &fault.to_bytes()[..], out, b"\0", err] {
         let _ = message.extend_from_slice(piece); // the room is larger than the two outputs and what stands before them
     }

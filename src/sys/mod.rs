@@ -44,7 +44,7 @@ pub use machine::{
 pub use memory::{forget_code, forget_stack, map_anonymous, read_at_rest, with_memory, with_words};
 pub use mount::{
     About, Attributes, about, bind, bind_onto_itself, bind_tree, change_attributes, clone_tree, map_owners, mount, mount_by_procfs,
-    mount_onto, mount_tree, path_of, remount, set_label, set_propagation, unmount_detached, unmount_tree,
+    mount_onto, mount_tree, path_of, remount, set_label, set_propagation, unmount_detached, unmount_tree, why_refused,
 };
 pub use network::{interface_index, loopback_up, request, route_socket};
 pub use pointers::{Arguments, CPointer};
