@@ -2,6 +2,7 @@
 
 use core::fmt::{self, Write};
 
+use crate::container::durable;
 use crate::error::{Error, Result};
 use crate::init::control::{self, Request};
 use crate::init::life::{Life, State};
@@ -9,7 +10,7 @@ use crate::init::read;
 use crate::init::ring;
 use crate::init::table::{self, Head, Row, Snapshot};
 use crate::log::Output;
-use crate::mem::{Arena, PathBuffer};
+use crate::mem::Arena;
 use crate::sys::{self, AsFd, Errno, OwnedFd, fs, task};
 
 /// What `service` does, by its first argument.
@@ -148,11 +149,7 @@ fn set_enabled<'a>(id: &'a str, is_enabled: bool, arena: &Arena<'a>) -> Result<'
             Err(errno) => Err(Error::at("remove", path)(errno)),
         };
     }
-    for (at, _) in read::DISABLED.match_indices('/').skip(1).chain([(read::DISABLED.len(), "")]) {
-        let mut directory = PathBuffer::new();
-        directory.set(&[&read::DISABLED.as_bytes()[..at]]);
-        let _ = fs::mkdirat(fs::CWD, directory.as_c_str(), fs::Mode::from_raw_mode(0o755)); // the file says what is wrong
-    }
+    let _ = durable::open_directory(read::DISABLED); // the file says what is wrong
     let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::CLOEXEC;
     fs::open(path, flags, fs::Mode::from_raw_mode(0o644)).map(|_| 0).map_err(Error::at("create", path))
 }

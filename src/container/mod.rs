@@ -6,6 +6,7 @@ pub mod create;
 mod dbus;
 pub mod delete;
 pub mod digest;
+pub mod durable;
 mod errands;
 pub mod events;
 pub mod exec;

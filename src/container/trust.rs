@@ -6,10 +6,11 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use super::bundle::Bundle;
+use super::durable;
 use crate::error::{Doing, Error, Result};
-use crate::mem::{Arena, PathBuffer};
+use crate::mem::Arena;
 use crate::plan::image::{Image, Pin, Upper};
-use crate::sys::{self, AsFd, Errno, fs};
+use crate::sys::{self, Errno, fs};
 
 /// Where the public keys lie: files `NAME.pub` of 32 bytes. A file `required` beside them demands signatures, and `revoked` holds keys that do not
 /// count any more, each as 64 hexadecimal digits.
@@ -128,28 +129,14 @@ pub fn admit<'a>(release: &str, is_accepted: bool, arena: &Arena<'a>) -> Result<
         }
         Some(accepted) if accepted == number => Ok(()),
         _ if !is_accepted => Ok(()),
-        _ => record(path, number).doing_at("write down the accepted release", path),
+        _ => record(arena.format_c(format_args!("{name}"))?, number).doing_at("write down the accepted release", path),
     }
 }
 
-/// Replaces the file, so that a power cut leaves the old or the new number.
-fn record(path: &CStr, number: u64) -> core::result::Result<(), Errno> {
+fn record(name: &CStr, number: u64) -> core::result::Result<(), Errno> {
     let mut text = heapless::String::<20>::new();
     let _ = write!(text, "{number}"); // twenty digits are the most
-    for directory in [c"/var", c"/var/lib", c"/var/lib/ocinit", c"/var/lib/ocinit/releases"] {
-        let _ = fs::mkdirat(fs::CWD, directory, fs::Mode::from_raw_mode(0o755)); // what is wrong shows in a moment
-    }
-    let mut new = PathBuffer::new();
-    new.set(&[path.to_bytes(), b"~"]);
-    let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE | fs::OFlags::TRUNC | fs::OFlags::NOFOLLOW | fs::OFlags::CLOEXEC;
-    let file = fs::open(new.as_c_str(), flags, fs::Mode::from_raw_mode(0o644))?; // `boot --check` reads it for anybody
-    if fs::write(&file, text.as_bytes())? != text.len() {
-        return Err(Errno::NOSPC);
-    }
-    sys::fsync(file.as_fd())?;
-    fs::renameat(fs::CWD, new.as_c_str(), fs::CWD, path)?;
-    let directory = fs::open(c"/var/lib/ocinit/releases", fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty())?;
-    sys::fsync(directory.as_fd())
+    durable::write(&durable::open_directory(RELEASES)?, name, text.as_bytes()) // `boot --check` reads it for anybody
 }
 
 /// Whether a bundle may be run: its config.json is what it is pinned to, and signed if that is demanded.
