@@ -93,7 +93,7 @@ impl Init<'_> {
         if !is_same {
             return Ok(());
         }
-        for word in [Head::EpochS, Head::BeganUs, Head::SettledUs, Head::WasReset] {
+        for word in [Head::EpochS, Head::BeganUs, Head::SettledUs, Head::WasReset, Head::Attempts] {
             self.table.set_head(word, head[word as usize]);
         }
         self.watchdog = Place::inherited(head[Head::Watchdog as usize]);

@@ -6,6 +6,7 @@ mod adopt;
 pub mod control;
 pub mod early;
 mod finish;
+mod good;
 pub mod life;
 mod linuxkit;
 mod listen;
@@ -112,6 +113,7 @@ fn try_boot(arguments: Arguments, path: &str, began: Began) -> Result<'static, i
     if is_anew {
         init.table.begin(began_us);
     }
+    init.await_good(is_anew);
     init.open_watchdog();
     sys::survive_faults(fault, origin.environment);
     Ok(init.run())
@@ -201,6 +203,7 @@ fn begin<'b>(
         feed_at_ms: 0,
         origin,
         clock_at_ms: if is_device && !boot.clock.is_empty() { task::now_ms() + supervise::CLOCK_MS } else { u64::MAX },
+        good_by_ms: u64::MAX,
         voice,
         is_device,
         phase: Phase::Up,

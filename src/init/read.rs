@@ -182,6 +182,8 @@ impl<'a> Reader<'_, '_, 'a> {
             (&mut own.directory, file.directory),
             (&mut own.shutdown_timeout, file.shutdown_timeout),
             (&mut own.stable, file.stable),
+            (&mut own.ready_timeout, file.ready_timeout),
+            (&mut own.data, file.data),
             (&mut own.log, file.log),
             (&mut own.log_size, file.log_size),
             (&mut own.clock, file.clock),
@@ -194,6 +196,7 @@ impl<'a> Reader<'_, '_, 'a> {
         }
         own.watchdog = file.watchdog.or(own.watchdog);
         own.log_files = file.log_files.or(own.log_files);
+        own.attempts = file.attempts.or(own.attempts);
         if file.on_ready.is_present() {
             own.on_ready = file.on_ready;
         }

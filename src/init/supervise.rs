@@ -109,6 +109,8 @@ pub struct Init<'b> {
     pub origin: Origin,
     /// When the time is noted next, for a boot after a power cut; `u64::MAX` for never.
     pub clock_at_ms: u64,
+    /// When the boot has to be good; `u64::MAX` if it is, or need not be.
+    pub good_by_ms: u64,
     /// Where we speak.
     pub voice: Voice,
     /// Whether the machine is ours to switch off.
@@ -174,7 +176,7 @@ impl Init<'_> {
         if self.feed_every_ms > 0 {
             next = next.min(self.feed_at_ms);
         }
-        next = next.min(self.clock_at_ms);
+        next = next.min(self.clock_at_ms).min(self.good_by_ms);
         let now = task::now_ms();
         if self.phase != Phase::Up {
             next = next.min(self.over_at_ms);
@@ -197,6 +199,9 @@ impl Init<'_> {
             }
         }
         self.feed(now);
+        if self.good_by_ms <= now {
+            self.despair();
+        }
         if self.clock_at_ms <= now {
             self.clock_at_ms = now + CLOCK_MS;
             let _ = work::fork(|| self.save_clock()); // it is noted the next time
@@ -271,6 +276,7 @@ impl Init<'_> {
             State::Failed => self.voice.say(3, format_args!("{id}: failed with {}, is not started again", after.exit)),
             _ => {}
         }
+        self.consider(index, after.state);
         if !after.is_up() {
             self.lives[index].health_at_ms = 0;
         } else if !before.is_up() {
@@ -325,7 +331,11 @@ impl Init<'_> {
             Task::Bundle(bundle) => self.start_bundle(index, bundle, output).map(|()| None),
             Task::Program(argv, tty) => work::fork(|| work::execute(argv, tty, output.as_fd(), &self.origin)).map(Some),
             Task::Mount(mount) => {
-                work::fork(|| work::mount(mount, (self.boot, index, self.is_device), output.as_fd(), &self.origin, &self.voice)).map(Some)
+                let mounted = || {
+                    work::mount(mount, (self.boot, index, self.is_device), output.as_fd(), &self.origin, &self.voice);
+                    self.count_attempt(Some(index));
+                };
+                work::fork(mounted).map(Some)
             }
             Task::LogFiles(files) => {
                 work::fork(|| super::log_files::keep(files, index, &mut self.table, output.as_fd(), &self.origin)).map(Some)

@@ -52,6 +52,8 @@ pub enum Head {
     EpochS,
     /// Whether this table is no longer written: the next life of PID 1 makes its own.
     IsLeft,
+    /// How many boots in a row were not good, this one included.
+    Attempts,
 }
 
 /// Words of a row.

@@ -212,6 +212,10 @@ pub struct Boot<'a> {
     /// The device, and the time in milliseconds; 0 for none.
     pub watchdog: (&'a CStr, u32),
     pub shutdown_timeout_ms: u32,
+    /// 0 for as long as it takes.
+    pub ready_timeout_ms: u32,
+    pub attempts: u32,
+    pub data: &'a str,
 }
 
 impl Boot<'_> {
@@ -273,13 +277,17 @@ const LOG_BYTES: u32 = 16 << 10;
 const LEAST_LOG_BYTES: u32 = 1 << 10;
 const WATCHDOG_MS: u32 = 30_000;
 const SHUTDOWN_MS: u32 = 20_000;
+const ATTEMPTS: u32 = 3;
+
+/// Where counters and records lie unless said otherwise.
+pub const DATA: &str = "/var/lib/ocinit";
 
 /// What has no other reason to fail than memory: [`Full`].
 pub type Result<T> = core::result::Result<T, Full>;
 
 /// Makes the table.
 pub fn build<'a>(input: &Input<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Result<Boot<'a>> {
-    let mut work = Work { input, arena, tell, keys: Keys::default(), drafts: List::default(), too_many: input.left_out };
+    let mut work = Work { input, arena, tell, keys: Keys::default(), drafts: List::default(), too_many: input.left_out, on_ready: ("", 0) };
     work.collect()?;
     let services = work.services()?;
     graph::link(services, work.drafts, &work.keys, arena, work.tell)?;
@@ -313,6 +321,9 @@ pub fn build<'a>(input: &Input<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> R
         log_bytes: log_bytes.max(LEAST_LOG_BYTES).next_multiple_of(8),
         watchdog: (c_str(if device.is_empty() { "/dev/watchdog" } else { device }, arena)?, watchdog),
         shutdown_timeout_ms: number("shutdown-timeout", words::time_or("", file.shutdown_timeout, SHUTDOWN_MS), SHUTDOWN_MS),
+        ready_timeout_ms: number("ready-timeout", words::time_or("", file.ready_timeout, 0), 0),
+        attempts: file.attempts.unwrap_or(ATTEMPTS),
+        data: if file.data.is_empty() { DATA } else { file.data },
     })
 }
 
@@ -324,7 +335,6 @@ pub(super) struct Draft<'a> {
     kind: Kind,
     is_early: bool,
     stop_signal: &'a str,
-    hold_ms: u32,
     sources: List<'a, &'a str>,
 }
 
@@ -336,6 +346,8 @@ struct Work<'i, 't, 'a> {
     drafts: List<'a, Draft<'a>>,
     /// Those that came when the table was full.
     too_many: usize,
+    /// What is started once all is good, and how long that must have held.
+    on_ready: (&'a str, u32),
 }
 
 impl<'a> Work<'_, '_, 'a> {
@@ -365,20 +377,16 @@ impl<'a> Work<'_, '_, 'a> {
         }
         for (index, console) in file.console.iter().enumerate() {
             if !self.input.line.is_rescue {
-                self.program(("console", index), console.args, console.tty, 0)?;
+                self.program(("console", index), console.args, console.tty)?;
             }
         }
         if let Some(tty) = self.input.line.shell {
-            self.program(("shell", 0), List::default(), tty, 0)?;
+            self.program(("shell", 0), List::default(), tty)?;
         }
         if self.too_many > 0 {
             (self.tell)("", format_args!("{} bundles are left out: no more than {MOST_BUNDLES} are booted", self.too_many));
         }
-        if !file.on_ready.is_empty() && !self.input.line.is_rescue {
-            let stable = words::time_or("stable", file.stable, 1).unwrap_or(1);
-            self.program(("on-ready", 0), file.on_ready, "", stable.max(1))?;
-        }
-        Ok(())
+        if self.input.line.is_rescue { Ok(()) } else { self.judge() }
     }
 
     fn push(&mut self, draft: Draft<'a>) -> Result<()> {
@@ -426,15 +434,7 @@ impl<'a> Work<'_, '_, 'a> {
             self.too_many += 1;
             return Ok(());
         }
-        self.push(Draft {
-            bundle,
-            task,
-            kind: kind.unwrap_or(found.kind),
-            is_early: found.is_early,
-            stop_signal,
-            hold_ms: 0,
-            sources: found.sources,
-        })
+        self.push(Draft { bundle, task, kind: kind.unwrap_or(found.kind), is_early: found.is_early, stop_signal, sources: found.sources })
     }
 
     fn services(&mut self) -> Result<&'a mut [Service<'a>]> {
@@ -460,7 +460,7 @@ impl<'a> Work<'_, '_, 'a> {
                     task,
                     policy,
                     after: List::default(),
-                    hold_ms: draft.hold_ms,
+                    hold_ms: if bundle.id == self.on_ready.0 { self.on_ready.1 } else { 0 },
                     is_wanted: !is_left_out,
                     health: bundle.health,
                     digest: bundle.digest,

@@ -25,9 +25,15 @@ object! {
         "watchdog" => watchdog: Option<Watchdog<'a>>,
         /// How long all of a shutdown may take.
         "shutdown-timeout" => shutdown_timeout: &'a str,
-        /// A command to run once every critical bundle has been ready for `stable`.
+        /// A command to run once every critical bundle has been ready for `stable`, or `start:ID`.
         "on-ready" => on_ready: List<'a, &'a str>,
         "stable" => stable: &'a str,
+        /// How long that may take; then the machine is booted again.
+        "ready-timeout" => ready_timeout: &'a str,
+        /// How many boots in a row may end so.
+        "attempts" => attempts: Option<u32>,
+        /// Where that is counted.
+        "data" => data: &'a str,
         /// Commands that are kept running on terminals: a shell, a getty.
         "console" => console: List<'a, Console<'a>>,
         /// Kernel modules: files, absolute or below /lib/modules/RELEASE, in the order in which they are loaded.

@@ -31,9 +31,9 @@ pub(super) fn link<'a>(
                 None => fail(&mut services[index], arena.format(format_args!("give-up start:{id}: there is no such bundle"))?, tell),
             }
         }
-        if draft.hold_ms > 0 {
+        if services[index].hold_ms > 0 {
             for (other, service) in services.iter().enumerate().filter(|(_, service)| service.policy.is_critical) {
-                if service.is_wanted {
+                if service.is_wanted && other != index {
                     after.push(arena, After::Service(other as u16, Condition::Ready))?;
                 }
             }

@@ -4,15 +4,47 @@ use super::{Draft, Kind, LogFiles, Mount, Result, Task, Work, arguments, c_str, 
 use crate::mem::List;
 use crate::plan::mounts::Commas;
 
+/// The id of the command that says that the boot is good.
+const ON_READY: &str = "on-ready";
+
 impl<'a> Work<'_, '_, 'a> {
+    /// What is run once all is good: a command, or a bundle that waits for it.
+    pub(super) fn judge(&mut self) -> Result<()> {
+        let file = &self.input.file;
+        let stable_ms = words::time_or("stable", file.stable, 1).unwrap_or_else(|(key, why)| {
+            (self.tell)("", format_args!("{key} {why}"));
+            1
+        });
+        let first = file.on_ready.iter().next().copied().unwrap_or_default();
+        let id = match first.strip_prefix("start:") {
+            Some(id) if self.keys.get(id).is_none() => {
+                (self.tell)("", format_args!("on-ready {first}: there is no such bundle"));
+                return Ok(());
+            }
+            Some(id) => id,
+            None if first.is_empty() => {
+                if !file.ready_timeout.is_empty() {
+                    (self.tell)("", format_args!("ready-timeout wants a command in `on-ready`"));
+                }
+                return Ok(());
+            }
+            None => {
+                self.program((ON_READY, 0), file.on_ready, "")?;
+                ON_READY
+            }
+        };
+        self.on_ready = (id, stable_ms.max(1));
+        Ok(())
+    }
+
     /// A command of boot.json as a service of its own.
-    pub(super) fn program(&mut self, (name, index): (&str, usize), args: List<'a, &'a str>, tty: &'a str, hold_ms: u32) -> Result<()> {
+    pub(super) fn program(&mut self, (name, index): (&str, usize), args: List<'a, &'a str>, tty: &'a str) -> Result<()> {
         let id = if index == 0 { self.arena.format(format_args!("{name}"))? } else { self.arena.format(format_args!("{name}-{index}"))? };
         let mut words = args;
         if words.is_empty() {
             words.push(self.arena, "/bin/sh")?;
         }
-        let is_once = hold_ms > 0;
+        let is_once = name == ON_READY;
         let tty = match (is_once, tty) {
             (true, _) => None,
             (false, "") => Some(c"/dev/console"),
@@ -28,7 +60,7 @@ impl<'a> Work<'_, '_, 'a> {
         bundle.delay = "1s";
         let kind = if is_once { Kind::Oneshot } else { Kind::Service };
         let task = Task::Program(arguments(words, self.arena)?, tty);
-        self.push(Draft { bundle, task, kind, is_early: false, stop_signal: "", hold_ms, sources: List::default() })
+        self.push(Draft { bundle, task, kind, is_early: false, stop_signal: "", sources: List::default() })
     }
 
     pub(super) fn log_files(&mut self, files: &written::LogFiles<'a>) -> Result<()> {
@@ -43,7 +75,7 @@ impl<'a> Work<'_, '_, 'a> {
             Ok(_) => Task::Broken("directory wants an absolute path"),
             Err((key, why)) => Task::Broken(self.arena.format(format_args!("{key} {why}"))?),
         };
-        self.push(Draft { bundle, task, kind: Kind::Service, is_early: false, stop_signal: "", hold_ms: 0, sources })
+        self.push(Draft { bundle, task, kind: Kind::Service, is_early: false, stop_signal: "", sources })
     }
 
     pub(super) fn mount(&mut self, mount: &written::Mount<'a>) -> Result<()> {
@@ -60,7 +92,7 @@ impl<'a> Work<'_, '_, 'a> {
         };
         let mut sources = List::default();
         sources.push(self.arena, mount.source)?;
-        self.push(Draft { bundle, task, kind: Kind::Oneshot, is_early: false, stop_signal: "", hold_ms: 0, sources })
+        self.push(Draft { bundle, task, kind: Kind::Oneshot, is_early: false, stop_signal: "", sources })
     }
 
     fn mount_task(&mut self, mount: &written::Mount<'a>) -> Result<core::result::Result<Task<'a>, words::Misfit>> {

@@ -130,6 +130,17 @@ fn a_bundle_waits_for_the_file_system_that_it_lies_in() {
 }
 
 #[test]
+fn what_is_run_once_all_is_good_may_be_a_bundle() {
+    let file = r#"{"on-ready":["start:mark"],"stable":"3s","ready-timeout":"1m","bundles":[{"id":"a","critical":true},{"id":"mark","critical":true}]}"#;
+    let told = boot(&[("", "a", &[]), ("", "mark", &[])], file, "");
+    assert_eq!((told.services, told.lines.len()), (vec!["a Service true".into(), "mark Service true a:Ready".into()], 0));
+    let told = |file| boot(&[("", "a", &[])], file, "").lines;
+    assert_eq!(told(r#"{"on-ready":["start:b"]}"#), [": on-ready start:b: there is no such bundle"]);
+    assert_eq!(told(r#"{"ready-timeout":"1m"}"#), [": ready-timeout wants a command in `on-ready`"]);
+    assert_eq!(told(r#"{"on-ready":["x"],"stable":"soon"}"#), [": stable wants a time such as 200ms, 5s, 2m or 1h"]);
+}
+
+#[test]
 fn ids_are_unique_and_short() {
     let long: &'static str = Box::leak("x".repeat(64).into_boxed_str());
     let told = boot(&[("", "1-a", &[]), ("", "2-a", &[]), ("", long, &[])], "{}", "");
