@@ -39,10 +39,20 @@ impl Options {
     }
 }
 
+/// Whether nothing is left of the path once `..` has taken back what was before it.
+fn is_root(path: &str) -> bool {
+    let depth = path.split('/').fold(0usize, |depth, component| match component {
+        "" | "." => depth,
+        ".." => depth.saturating_sub(1),
+        _ => depth + 1,
+    });
+    depth == 0
+}
+
 fn destination(mount: &Mount<'_>, at: &At<'_>, report: &mut Report<'_>) {
     if mount.destination.is_empty() {
         report.say(at, error!("destination", "must not be empty"));
-    } else if mount.destination.split('/').all(|component| matches!(component, "" | ".")) {
+    } else if is_root(mount.destination) {
         report.say(at, error!("destination", "nothing may be mounted over the root"));
     } else if !mount.destination.starts_with('/') {
         report.say(at, warning!("destination", "relative destination path is **deprecated**, using it as relative to /"));
