@@ -19,7 +19,7 @@ build-all:
 host:
 	@cross/host/build
 
-## make image TARGET=aarch64 BUNDLES="web db"   a bootable folder, target/image/TARGET: kernel, initramfs, the line for QEMU
+## make image TARGET=aarch64 BUNDLES="web db"   a bootable folder, target/image/TARGET: kernel, initramfs, the line for QEMU (ROOT=squashfs)
 image: build
 	@cross/image $(or $(TARGET),$(shell uname -m)) $(BUNDLES)
 

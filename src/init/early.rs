@@ -187,6 +187,11 @@ pub fn switch_root(line: &KernelLine<'_>, arena: &Arena<'_>, say: &mut Say<'_>) 
     if line.root.is_empty() || !is_initial_root() {
         return;
     }
+    for module in line.root_modules.split(',').filter(|module| !module.is_empty()) {
+        if let Err(errno) = load_module(module, arena) {
+            say(3, format_args!("ocinit.modules: {module}: {}", crate::error::Reason(errno)));
+        }
+    }
     if let Err((what, errno)) = enter_root(line, arena) {
         say(2, format_args!("root={}: {what}: {}; the boot goes on in the initial ramfs", line.root, crate::error::Reason(errno)));
     }

@@ -25,6 +25,8 @@ pub struct KernelLine<'a> {
     pub root_type: &'a str,
     /// `rootflags=`.
     pub root_flags: &'a str,
+    /// `ocinit.modules=`: what has to be loaded before that device can be mounted, files as in boot.json's `modules`, separated by commas.
+    pub root_modules: &'a str,
     /// `rw` came after `ro`.
     pub is_writable: bool,
 }
@@ -47,6 +49,7 @@ impl<'a> KernelLine<'a> {
                 ("ocinit.skip", &mut said.skip),
                 ("ocinit.log", &mut said.log),
                 ("ocinit.watchdog", &mut said.watchdog),
+                ("ocinit.modules", &mut said.root_modules),
                 ("root", &mut said.root),
                 ("rootfstype", &mut said.root_type),
                 ("rootflags", &mut said.root_flags),

@@ -191,3 +191,28 @@ END
     passes 120 "quiet"
     is "onshutdown ran" grep -q '^bye' "$work/console"
 }
+
+scenario_squashed_root() {
+    # What `make image ROOT=squashfs` makes: from an initramfs with modules in it to a root file system that nobody can write to.
+    local made powered_off=0
+    new_image squashed
+    bundle squashed-web '["/bin/busybox","sleep","100000"]'
+    mkdir -p "$image/squashed-web/rootfs"/{proc,dev,run}
+    mv "$image/squashed-web" "$work/squashed-web.part"
+    rm -rf "$work/squashed-web" && mv "$work/squashed-web.part" "$work/squashed-web"
+    rm "$image/init"
+    boot_json '"hostname":"squashed"'
+    checks <<'END'
+check "the root is the image" eval 'grep -q " / / ro.* - squashfs /dev/nvme0n1 ro" /proc/self/mountinfo'
+check "its bundles run" state squashed-web ready
+check "boot.json is read from it" test "$(cat /proc/sys/kernel/hostname)" = squashed
+check "nobody can write to it" eval '! touch /etc/new 2>/dev/null'
+END
+    name_ports
+    made=$(HOST_PROFILE=debug ROOT=squashfs FILES=$image cross/image "${target%%-*}" "$work/squashed-web")
+    rm -f "$work/report"
+    LINE=quiet MEMORY=512 timeout --foreground 180 "$made/run" -chardev "file,id=report,path=$work/report" $report_device \
+        >"$work/console" 2>&1 </dev/null || powered_off=$?
+    count_report
+    is "it powers off by itself" test "$powered_off" = 0
+}
