@@ -93,7 +93,9 @@ fn find_program<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> Result<
         Errno::NOENT | Errno::NOTDIR if !is_path => {
             Error::said(arena.format(format_args!("exec: \"{program}\": executable file not found in $PATH"))?)
         }
-        Errno::ACCESS | Errno::ISDIR => Error::errno(arena.format(format_args!("exec: \"{program}\""))?, "", fault.errno),
+        Errno::ACCESS => Error::errno(arena.format(format_args!("exec: \"{program}\""))?, "", fault.errno),
+        // execve(2) says EACCES to it, and so did runc: of that callers make the exit status 126.
+        Errno::ISDIR => Error::errno(arena.format(format_args!("exec: \"{program}\": is a directory"))?, "", Errno::ACCESS),
         _ => Error::errno(arena.format(format_args!("exec: \"{program}\": stat {program}"))?, "", fault.errno),
     })
 }
