@@ -65,10 +65,18 @@ pub fn change<'a>(root: &'a CStr, id: &'a str, adds: bool, file: &'a CStr, log: 
     if !adds {
         return remove(procfs.as_fd(), inside.as_fd(), listed, arena);
     }
+    let mut points: List<'a, &CStr> = List::default();
     for (index, (mount, tree)) in planned.iter().zip(&trees).enumerate() {
-        if let Err(at) = mounts::attach(procfs.as_fd(), inside.as_fd(), mount, tree.as_fd()) {
+        let mut told = |path: &[u8]| {
+            let _ = arena.c_str(&[path]).and_then(|path| points.push(arena, path)); // without memory for it, it stays if it is of no use
+        };
+        if let Err(at) = mounts::attach(procfs.as_fd(), inside.as_fd(), mount, tree.as_fd(), &mut told) {
+            // As it was before, as far as that goes: the first error is the one that is told.
             (0..index).rev().filter_map(|before| trees.get(before)).for_each(|before: &Tree| {
-                let _ = sys::unmount_tree(procfs.as_fd(), before.as_fd()); // the first error is the one that is told
+                let _ = sys::unmount_tree(procfs.as_fd(), before.as_fd());
+            });
+            (0..points.len()).rev().filter_map(|before| points.get(before)).for_each(|point| {
+                let _ = sys::remove_empty_in_root(inside.as_fd(), point);
             });
             return Err(said(At::item(index)(at), planned, arena));
         }

@@ -339,11 +339,12 @@ fn is_there(done: Done) -> Result<bool, At> {
 }
 
 /// Attaches a tree that was made elsewhere to the root of a running container, whose processes may move the mount point meanwhile.
-pub fn attach(procfs: BorrowedFd<'_>, root: BorrowedFd<'_>, mount: &Mount<'_>, tree: BorrowedFd<'_>) -> Done {
+/// `told` hears the path of each directory and file that is made for it, the outermost first.
+pub fn attach(procfs: BorrowedFd<'_>, root: BorrowedFd<'_>, mount: &Mount<'_>, tree: BorrowedFd<'_>, told: &mut dyn FnMut(&[u8])) -> Done {
     let made = sys::about(tree)?;
     let is_directory = made.kind() == fs::FileType::Directory;
     let missing = if is_directory { Missing::Directory } else { Missing::File };
-    let target = sys::open_or_create_in_root(root, mount.destination, missing).map_err(At::note(Note::OpenTarget))?;
+    let target = sys::create_in_root_telling(root, mount.destination, missing, told).map_err(At::note(Note::OpenTarget))?;
     if !mount.may_cover_proc && is_procfs(&target)? {
         return Err(At::note(Note::InsideProc)(Errno::PERM));
     }

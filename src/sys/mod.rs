@@ -65,8 +65,8 @@ pub use signal::{Signals, block_all, discard_sigpipe, set_blocked, signal_fd, ta
 pub use socket::{connect, pair, receive, send, send_some};
 pub use undefended::is_undefended;
 pub use walk::{
-    Missing, create_in_mount, create_in_root, make_in, open_directory_in_root, open_in_mount, open_in_root, open_last_in_root,
-    open_or_create_in_root, open_plain_directory, open_regular_in_root, open_without_links,
+    Missing, create_in_mount, create_in_root, create_in_root_telling, make_in, open_directory_in_root, open_in_mount, open_in_root,
+    open_last_in_root, open_or_create_in_root, open_plain_directory, open_regular_in_root, open_without_links, remove_empty_in_root,
 };
 
 /// What rustix already says well enough, gathered so that nobody above has to name it.

@@ -5,7 +5,7 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw, statat, unlinkat};
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Pile};
 
@@ -94,6 +94,28 @@ pub fn create_in_root(root: BorrowedFd<'_>, path: &CStr, missing: Missing, used:
     }
 }
 
+/// The same of what may be there, where `told` hears the path of each component that is made, the outermost first.
+pub fn create_in_root_telling(root: BorrowedFd<'_>, path: &CStr, missing: Missing, told: &mut dyn FnMut(&[u8])) -> Result<OwnedFd, Errno> {
+    match open_in_root(root, path) {
+        Err(Errno::NOENT) => Walk { told: Some(told), ..Walk::new(root, path)? }.run(missing, MAX_LINKS),
+        answer => answer,
+    }
+}
+
+/// Removes a directory or a file that was made in a root, if it is still empty. Errors: ENOTEMPTY otherwise.
+pub fn remove_empty_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
+    let (above, name) = split_last(path)?;
+    let above = open_in_root(root, CStr::from_bytes_with_nul(above.as_bytes()).map_err(|_| Errno::INVAL)?)?;
+    let name = name.as_c_str()?;
+    match unlinkat(&above, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTDIR) => {}
+        answer => return answer,
+    }
+    let file = statat(&above, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_empty = FileType::from_raw_mode(file.st_mode) == FileType::RegularFile && file.st_size == 0;
+    if is_empty { unlinkat(&above, name, AtFlags::empty()) } else { Err(Errno::NOTEMPTY) }
+}
+
 /// The same, if only the last component is missing and it is to lie on the root's own mount. `None` otherwise.
 pub fn create_in_mount(root: BorrowedFd<'_>, path: &CStr, missing: Missing, used: &mut Pile) -> Option<OwnedFd> {
     make_last(root, path, missing, ResolveFlags::NO_XDEV, used)
@@ -176,6 +198,9 @@ fn resolve_as(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: Resolve
     Err(Errno::AGAIN)
 }
 
+/// Who hears a path.
+type Told<'t> = dyn FnMut(&[u8]) + 't;
+
 /// A path of at most PATH_MAX bytes that grows and shrinks at its end.
 struct Path {
     bytes: [u8; PATH_MAX],
@@ -207,13 +232,15 @@ struct Walk<'r> {
     /// What is still to be resolved.
     rest: Path,
     here: OwnedFd,
+    /// Hears the path of what is made.
+    told: Option<&'r mut Told<'r>>,
 }
 
 impl<'r> Walk<'r> {
     fn new(root: BorrowedFd<'r>, path: &CStr) -> Result<Self, Errno> {
         let mut rest = Path::new();
         rest.append(path.to_bytes())?;
-        Ok(Walk { root, done: Path::new(), rest, here: reopen(root)? })
+        Ok(Walk { root, done: Path::new(), rest, here: reopen(root)?, told: None })
     }
 
     fn run(mut self, missing: Missing, max_links: usize) -> Result<OwnedFd, Errno> {
@@ -268,16 +295,28 @@ impl<'r> Walk<'r> {
         }
     }
 
-    fn open_or_make(&self, name: &Name, missing: Missing) -> Result<OwnedFd, Errno> {
-        let open = || openat(&self.here, name.as_c_str()?, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-        match open() {
+    fn open_or_make(&mut self, name: &Name, missing: Missing) -> Result<OwnedFd, Errno> {
+        let open = |here: &OwnedFd| openat(here, name.as_c_str()?, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        match open(&self.here) {
             Err(Errno::NOENT) => {}
             answer => return answer,
         }
         match make(self.here.as_fd(), name.as_c_str()?, missing) {
-            Ok(()) | Err(Errno::EXIST) => open(),
-            Err(errno) => Err(errno),
+            Ok(()) => self.tell(name)?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
         }
+        open(&self.here)
+    }
+
+    fn tell(&mut self, name: &Name) -> Result<(), Errno> {
+        let Some(told) = &mut self.told else { return Ok(()) };
+        let len = self.done.len;
+        self.done.append(b"/")?;
+        self.done.append(name.as_bytes())?;
+        told(self.done.as_bytes());
+        self.done.len = len;
+        Ok(())
     }
 
     fn down(&mut self, name: &Name, next: OwnedFd) -> Result<(), Errno> {
