@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
+use super::signal;
 use crate::error::{Doing, Error, Fault, Result};
 use crate::steps::{cgroup, console, sync};
 use crate::sys::{self, AsFd, Errno, OwnedFd, task};
@@ -40,10 +41,10 @@ pub(super) fn send_pidfd<'a>(socket: &OwnedFd, pidfd: Option<&OwnedFd>, word: &[
 
 /// Kills a child and waits for its end.
 pub(super) fn end(pid: task::Pid, pidfd: Option<&OwnedFd>) {
-    let _ = match pidfd {
-        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL).and_then(|()| sys::wait_pidfd(pidfd.as_fd())),
-        None => task::kill_process(pid, task::Signal::KILL).and_then(|()| sys::wait_pid(pid)),
-    };
+    let _ = sys::send_signal(pid, pidfd.map(AsFd::as_fd), signal::SIGKILL).and_then(|()| match pidfd {
+        Some(pidfd) => sys::wait_pidfd(pidfd.as_fd()),
+        None => sys::wait_pid(pid),
+    });
 }
 
 /// What comes from the child.

@@ -10,7 +10,7 @@ use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
 use crate::steps::cgroup;
-use crate::sys::{AsFd, BorrowedFd, Errno, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno};
 
 /// How long a killed container may take to be gone; runc waits as long.
 pub const CGROUP_TIMEOUT_MS: u32 = 10_000;
@@ -83,11 +83,7 @@ pub fn destroy<'a>(record: &Record<'a>, directory: &mut Directory, procfs: Borro
 
 /// Kills a container's first process, and waits for its end.
 pub fn end<'a>(record: &Record<'_>, process: &state::Process, procfs: BorrowedFd<'_>) -> Result<'a, ()> {
-    let sent = match &process.pidfd {
-        Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL),
-        None => task::kill_process(process.pid, task::Signal::KILL),
-    };
-    match sent {
+    match sys::send_signal(process.pid, process.pidfd.as_ref().map(AsFd::as_fd), signal::SIGKILL) {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(errno) => return Err(Error::errno("kill the container's first process", "", errno)),
     }

@@ -147,10 +147,7 @@ impl Attendance<'_> {
             }
             SIGPIPE | SIGURG | SIGKILL | SIGSTOP => {} // SIGPIPE tells of our own output
             signal => {
-                let _ = match self.running.pidfd {
-                    Some(pidfd) => sys::send_signal(pidfd, signal),
-                    None => sys::kill(self.running.pid, signal),
-                }; // ESRCH: it has ended, which SIGCHLD says too
+                let _ = sys::send_signal(self.running.pid, self.running.pidfd, signal); // ESRCH: it has ended, which SIGCHLD says too
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::mem::Arena;
 use crate::steps::{cgroup, sync};
 use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, task};
 
-const SIGKILL: i32 = c::SIGKILL as i32;
+pub(super) const SIGKILL: i32 = c::SIGKILL as i32;
 
 /// `start`: gives the start to a created container, runs its `poststart` hooks once its program runs, and waits for its word that it is
 /// ready where a service manager listens (NOTIFY_SOCKET).
@@ -96,10 +96,7 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, to_all: boo
     let Some(process) = state::open_process(&record, procfs.as_fd()) else {
         return if to_all { Ok(()) } else { Err(Error::said("container not running")) };
     };
-    let sent = match &process.pidfd {
-        Some(pidfd) => sys::send_signal(pidfd.as_fd(), signal),
-        None => sys::kill(process.pid, signal),
-    };
+    let sent = sys::send_signal(process.pid, process.pidfd.as_ref().map(AsFd::as_fd), signal);
     if signal == SIGKILL {
         cgroup::v1::let_die(record.cgroup);
     }

@@ -5,12 +5,13 @@
 
 use core::ffi::CStr;
 
+use super::child;
 use super::dbus::{Connection, Message, Writer};
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::names::subjects::SYSTEMD;
 use crate::plan::cgroup::{Property, Scope};
-use crate::sys::{self, AsFd, Clone, Errno, OwnedFd, task};
+use crate::sys::{self, Clone, Errno, OwnedFd, task};
 
 /// How long systemd may take; runc waits as long.
 const TIMEOUT_MS: u64 = 30_000;
@@ -23,10 +24,7 @@ pub struct Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        let _ = match &self.pidfd {
-            Some(pidfd) => task::pidfd_send_signal(pidfd, task::Signal::KILL).and_then(|()| sys::wait_pidfd(pidfd.as_fd()).map(|_| ())),
-            None => task::kill_process(self.pid, task::Signal::KILL).and_then(|()| sys::wait_pid(self.pid).map(|_| ())),
-        }; // it is ours, and does nothing
+        child::end(self.pid, self.pidfd.as_ref()); // it is ours, and does nothing
     }
 }
 

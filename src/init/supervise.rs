@@ -11,7 +11,7 @@ use super::voice::Voice;
 use super::work::{self, Job, Origin};
 use crate::error::Reason;
 use crate::plan::boot::{Boot, GiveUp, Ready, Service, Task};
-use crate::sys::{self, AsFd, Events, Leave, OwnedFd, Place, task};
+use crate::sys::{self, AsFd, BorrowedFd, Events, Leave, OwnedFd, Place, task};
 
 /// One service, as far as it changes.
 pub struct Live {
@@ -309,17 +309,13 @@ impl Init<'_> {
     }
 
     fn signal(&self, index: usize, signal: i32) {
-        match self.lives[index].stranger.get() {
-            Some(process) => drop(sys::send_signal(process, signal)), // likewise
-            None => self.kill_number(self.lives[index].life.pid, signal),
-        }
+        let live = &self.lives[index];
+        send(live.life.pid, live.stranger.get(), signal);
     }
 
     /// Sends a signal to a child of ours; 0 is none.
     pub fn kill_number(&self, pid: u32, signal: i32) {
-        if let Some(pid) = i32::try_from(pid).ok().and_then(task::Pid::from_raw) {
-            let _ = sys::kill(pid, signal); // ESRCH: it has ended, and its end is on its way to us
-        }
+        send(pid, None, signal);
     }
 
     fn prepare(&mut self, index: usize) {
@@ -511,5 +507,12 @@ impl Init<'_> {
         sys::start_over(self.again.program, self.again.argv, self.origin.environment);
         self.table.set_head(Head::IsLeft, 0);
         self.voice.say(3, format_args!("cannot be executed anew"));
+    }
+}
+
+/// Sends a signal to a process of ours, by its pidfd if there is one.
+fn send(pid: u32, pidfd: Option<BorrowedFd<'_>>, signal: i32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(task::Pid::from_raw) {
+        let _ = sys::send_signal(pid, pidfd, signal); // ESRCH: it has ended, and its end is on its way to us
     }
 }

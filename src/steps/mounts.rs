@@ -330,10 +330,10 @@ fn bind(stage: &Stage<'_, '_>, index: usize, mount: &Mount<'_>, bind: &Bind<'_>,
     Ok(top)
 }
 
-/// Whether the kernel has the call that was tried.
+/// Whether the kernel has the call that was tried, and lets us make it; what takes its place says why not.
 fn is_there(done: Done) -> Result<bool, At> {
     match done {
-        Err(At { errno: Errno::NOSYS, .. }) => Ok(false),
+        Err(At { errno: Errno::NOSYS | Errno::PERM, .. }) => Ok(false),
         done => done.map(|()| true),
     }
 }

@@ -34,7 +34,7 @@ pub fn prepare(stage: &mut Stage<'_, '_>) -> Done {
         let nodev = Attributes { set: u64::from(MOUNT_ATTR_NODEV), clear: 0 };
         // What is mounted below it too, where the kernel can (Linux 5.12).
         let all = match sys::change_attributes(root.as_fd(), nodev, 0, true) {
-            Err(Errno::NOSYS) => sys::remount(stage.procfs, root.as_fd(), nodev),
+            Err(Errno::NOSYS | Errno::PERM) => sys::remount(stage.procfs, root.as_fd(), nodev),
             done => done,
         };
         all.map_err(At::note(Note::Attributes))?;

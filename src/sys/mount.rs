@@ -95,28 +95,30 @@ fn set_up(context: &OwnedFd, source: &CStr, flags: u32, data: &CStr) -> Result<(
 pub fn clone_tree(path: &CStr, is_recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, is_recursive);
-    open_tree(rustix::fs::CWD, path, flags)
+    raw::or_absent(open_tree(rustix::fs::CWD, path, flags))
 }
 
 /// Mounts what `path` leads to, with the mounts below it, onto itself; its last component is not followed. Errors: ENOSYS before Linux 5.2.
 pub fn bind_onto_itself(path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    let tree = open_tree(rustix::fs::CWD, path, flags | OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?;
-    move_mount(&tree, c"", rustix::fs::CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    Ok(tree)
+    let tree = open_tree(rustix::fs::CWD, path, flags | OpenTreeFlags::AT_SYMLINK_NOFOLLOW);
+    raw::or_absent(tree.and_then(|tree| {
+        move_mount(&tree, c"", rustix::fs::CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        Ok(tree)
+    }))
 }
 
 /// A detached copy of the mount at `source` (with those below it). Errors: ENOSYS before Linux 5.2, EINVAL if it is unbindable.
 pub fn bind_tree(source: BorrowedFd<'_>, is_recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     flags.set(OpenTreeFlags::AT_RECURSIVE, is_recursive);
-    open_tree(source, c"", flags)
+    raw::or_absent(open_tree(source, c"", flags))
 }
 
 /// Attaches the detached `tree` to `target`.
 pub fn mount_tree(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(tree, c"", target, c"", flags)
+    raw::or_absent(move_mount(tree, c"", target, c"", flags))
 }
 
 /// Binds `source` (with the mounts below it) onto `target`. The descriptor is the new mount's root, where the kernel has the calls that give one.
@@ -140,7 +142,7 @@ pub fn change_attributes(mount: BorrowedFd<'_>, attributes: Attributes, propagat
 /// Changes the propagation of an attached mount whose root is `mount`: MS_SHARED and the like, with MS_REC or not.
 pub fn set_propagation(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     match change_attributes(mount, Attributes::NONE, flags & !c::MS_REC, flags & c::MS_REC != 0) {
-        Err(Errno::NOSYS) => mount_by_procfs(procfs, None, mount, flags, c""),
+        Err(Errno::NOSYS | Errno::PERM) => mount_by_procfs(procfs, None, mount, flags, c""),
         answer => answer,
     }
 }
@@ -205,7 +207,7 @@ pub fn unmount_tree(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>) -> Result<(),
 /// Changes the attributes of an attached mount whose root is `mount`; by MS_REMOUNT before Linux 5.12, then with those kept that are not named.
 pub fn remount(procfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, attributes: Attributes) -> Result<(), Errno> {
     match change_attributes(mount, attributes, 0, false) {
-        Err(Errno::NOSYS) => {}
+        Err(Errno::NOSYS | Errno::PERM) => {}
         answer => return answer,
     }
     // The lowest four bits are the same as MS_* and as ST_*; the times are kept where none of their flags is named (mount(2)).
@@ -250,7 +252,7 @@ impl About {
 pub fn about(file: BorrowedFd<'_>) -> Result<About, Errno> {
     use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, fstat, statx};
     match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | StatxFlags::TYPE | StatxFlags::MODE) {
-        Err(Errno::NOSYS) => Ok(About { mode: fstat(file)?.st_mode, mount_id: None, is_mount_root: None }),
+        Err(Errno::NOSYS | Errno::PERM) => Ok(About { mode: fstat(file)?.st_mode, mount_id: None, is_mount_root: None }),
         answer => answer.map(|status| About {
             mode: status.stx_mode.into(),
             is_mount_root: status

@@ -44,7 +44,8 @@ pub fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Clone, Errno>
     }
     let size = size_of::<c::clone_args>();
     // SAFETY: without CLONE_VM the child has its own copy of this stack; the struct and the pidfd's place outlive the call.
-    let pid = unsafe { raw::call(c::__NR_clone3, [(&raw mut arguments) as usize, size, 0, 0, 0, 0]) }?;
+    let made = unsafe { raw::call(c::__NR_clone3, [(&raw mut arguments) as usize, size, 0, 0, 0, 0]) };
+    let pid = raw::or_absent(made)?;
     let Some(pid) = Pid::from_raw(pid as i32) else { return Ok(Clone::Child) };
     // SAFETY: the kernel has just stored a new descriptor there, which nobody else owns.
     Ok(Clone::Parent { pid, pidfd: Some(unsafe { OwnedFd::from_raw_fd(pidfd) }) })
@@ -101,7 +102,8 @@ fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
         return Ok(());
     }
     // SAFETY: no pointer is passed. Owners of closed descriptors are the callers' concern: they exec or exit next.
-    unsafe { raw::call(c::__NR_close_range, [first as usize, last as usize, flags as usize, 0, 0, 0]) }.map(|_| ())
+    let closed = unsafe { raw::call(c::__NR_close_range, [first as usize, last as usize, flags as usize, 0, 0, 0]) };
+    raw::or_absent(closed).map(|_| ())
 }
 
 /// How a process ended.
@@ -341,10 +343,16 @@ fn soft_descriptor_limit() -> Result<u32, Errno> {
     limit(c::RLIMIT_NOFILE).map(|limit| u32::try_from(limit.soft).unwrap_or(1 << 20))
 }
 
-/// pidfd_send_signal(2) with any signal number. Errors: ESRCH when it has ended and was reaped.
-pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+/// pidfd_send_signal(2) with any signal number; kill(2) without a pidfd, and where that call is refused. Errors: ESRCH when it has ended and
+/// was reaped.
+pub fn send_signal(pid: Pid, pidfd: Option<BorrowedFd<'_>>, signal: i32) -> Result<(), Errno> {
+    let Some(pidfd) = pidfd else { return kill(pid, signal) };
     // SAFETY: the information is NULL, which the kernel takes as that of kill(2).
-    unsafe { raw::call(c::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, signal as usize, 0, 0, 0, 0]) }.map(|_| ())
+    let sent = unsafe { raw::call(c::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, signal as usize, 0, 0, 0, 0]) };
+    match raw::or_absent(sent) {
+        Err(Errno::NOSYS) => kill(pid, signal),
+        sent => sent.map(|_| ()),
+    }
 }
 
 /// pidfd_getfd(2): a copy of another process's descriptor, closed by execve. Errors: EPERM without the rights of ptrace(2), EBADF, ENOSYS

@@ -192,7 +192,7 @@ fn resolve_as(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, resolve: Resolve
     for _ in 0..TRIES {
         match openat2(root, path, flags, Mode::empty(), resolve) {
             Err(Errno::AGAIN) => {}
-            answer => return answer,
+            answer => return super::raw::or_absent(answer),
         }
     }
     Err(Errno::AGAIN)

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::bundle::{self, Words};
 use crate::launch::read;
 use crate::probe;
+use crate::refuse;
 use crate::runtime::Runtime;
 use crate::steps::{self, Stage};
 use crate::sys::Outcome;
@@ -98,8 +99,7 @@ impl Case {
     /// The same case with system calls taken away; for those that are marked for it.
     pub fn without_calls(&self, refused: &str) -> Option<Case> {
         (self.written.get("refused")?.as_bool()? && self.undefended.is_empty()).then(|| {
-            let short = if refused.contains(',') { "all newer calls" } else { refused };
-            let name = format!("{}, without {short}", self.name);
+            let name = format!("{}, without {}", self.name, refuse::title(refused));
             Case { name, written: self.written.clone(), refused: refused.into(), undefended: String::new() }
         })
     }

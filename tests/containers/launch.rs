@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::reaper;
 use crate::screen::Screen;
-use crate::sys::{self, Outcome, Setup};
+use crate::sys::{self, Outcome, Refusal, Setup};
 
 /// A program to start.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Launch {
     pub inherited: Vec<(RawFd, String)>,
     /// Rows and columns of the terminal that it gets for stdio.
     pub terminal: Option<(u16, u16)>,
-    pub refused: Vec<u32>,
+    pub refused: Vec<Refusal>,
     pub is_traced: bool,
     /// The supplementary groups that it has, if any are named.
     pub groups: Vec<u32>,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::launch::read;
-use crate::sys::Outcome;
+use crate::sys::{Outcome, Refusal};
 use crate::world::FOLDER;
 
 /// The runtime under test.
@@ -15,14 +15,14 @@ pub struct Runtime {
     pub name: String,
     pub path: String,
     /// The system calls that all cases are run without.
-    pub refused: Vec<u32>,
+    pub refused: Vec<Refusal>,
     /// What it finds in its environment beyond what a step says.
     pub environment: Vec<(String, String)>,
 }
 
 impl Runtime {
     /// Takes a copy, so that a container that overwrites its runtime harms nobody.
-    pub fn new(from: &str, refused: Vec<u32>) -> Outcome<Runtime> {
+    pub fn new(from: &str, refused: Vec<Refusal>) -> Outcome<Runtime> {
         let file = Path::new(from).file_name().ok_or("the runtime is no file")?.to_string_lossy().into_owned();
         let path = format!("{FOLDER}/{file}");
         fs::copy(from, &path).map_err(|why| format!("{from}: {why}"))?;

@@ -14,7 +14,7 @@ use crate::refuse;
 use crate::runtime::Runtime;
 use crate::screen::Screen;
 use crate::sd_listener::Manager;
-use crate::sys::{self, Outcome};
+use crate::sys::{self, Outcome, Refusal};
 
 /// The keys of a step that calls the runtime, and of a case that is a single such step.
 pub const OCINIT_KEYS: [&str; 17] = [
@@ -50,7 +50,7 @@ type Verb = fn(&mut Stage, &Map<String, Value>) -> Outcome<()>;
 pub struct Stage {
     runtime: Runtime,
     words: Words,
-    refused: Vec<u32>,
+    refused: Vec<Refusal>,
     running: BTreeMap<String, Running>,
     consoles: BTreeMap<String, Screen>,
     managers: BTreeMap<String, Manager>,

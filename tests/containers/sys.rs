@@ -213,8 +213,8 @@ pub struct Setup {
     pub has_terminal: bool,
     /// We trace it from its exec on.
     pub is_traced: bool,
-    /// These system calls are answered with ENOSYS.
-    pub refused: Vec<u32>,
+    /// System calls that are not made, and what they are answered.
+    pub refused: Vec<Refusal>,
     /// The supplementary groups that it gets.
     pub groups: Vec<u32>,
     /// The user and group that it becomes.
@@ -268,15 +268,18 @@ pub fn move_up(file: &File) -> Outcome<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// A filter that answers ENOSYS to some numbers and allows the rest.
-fn refusing(numbers: &[u32]) -> Vec<libc::sock_filter> {
+/// A system call's number, and the errno that it is answered.
+pub type Refusal = (u32, c_int);
+
+/// A filter that answers these, and allows the rest.
+fn refusing(refused: &[Refusal]) -> Vec<libc::sock_filter> {
     let row = |code: u32, jt: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf: 0, k };
     let mut filter = vec![row(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
-    for (index, number) in numbers.iter().enumerate() {
-        filter.push(row(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, (numbers.len() - index) as u8, *number));
+    for (number, errno) in refused {
+        filter.push(libc::sock_filter { jf: 1, ..row(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, *number) });
+        filter.push(row(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | *errno as u32));
     }
     filter.push(row(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW));
-    filter.push(row(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
     filter
 }
 
@@ -295,6 +298,9 @@ pub fn number_of(name: &str) -> Option<u32> {
         "clone3" => libc::SYS_clone3,
         "fsopen" => libc::SYS_fsopen,
         "fsmount" => libc::SYS_fsmount,
+        "fsconfig" => libc::SYS_fsconfig,
+        "fspick" => libc::SYS_fspick,
+        "pidfd_getfd" => libc::SYS_pidfd_getfd,
         "move_mount" => libc::SYS_move_mount,
         "open_tree" => libc::SYS_open_tree,
         "mount_setattr" => libc::SYS_mount_setattr,

@@ -10,7 +10,7 @@ use crate::case::{self, Case};
 use crate::launch::{Ended, Launch};
 use crate::runtime::Runtime;
 use crate::supervise::{self, Act, Call};
-use crate::sys::Outcome;
+use crate::sys::{Outcome, Refusal};
 use crate::tracee;
 use crate::world::{self, Snapshot, World};
 
@@ -25,7 +25,7 @@ pub struct Trial<'w> {
     before: Vec<Vec<String>>,
     after: Vec<Vec<String>>,
     terminal: bool,
-    refused: Vec<u32>,
+    refused: Vec<Refusal>,
     /// Path in the bundle or canary, and what link takes its place for a moment.
     pub swaps: Vec<(String, String)>,
     pub words: Words,
