@@ -39,9 +39,9 @@ test:
 unit:
 	@tests/run unit
 
-## make lint                     the source's shape, format and lints
+## make lint                     the source's shape, format and lints, and what we depend on
 lint:
-	@tests/run tidy format clippy
+	@tests/run tidy format clippy dependencies
 
 ## make demo                     builds, makes a bundle from busybox, runs it, shows what happened
 demo: build
@@ -57,9 +57,10 @@ soak: build
 	@tests/escape/run races
 	@tests/escape/run faults
 
-## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test; then every race and every fault: an hour
+## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test; newer system calls refused; every race and every fault: an hour
 escape: build
 	@RUNTIME=$(RUNTIME) tests/escape/run
+	@[ -n "$(RUNTIME)" ] || OCINIT_TEST_REFUSE_ALL=1 tests/containers/run ', without '
 	@RUNTIME=$(RUNTIME) tests/escape/run races
 	@RUNTIME=$(RUNTIME) tests/escape/run faults
 
