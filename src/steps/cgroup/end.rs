@@ -5,11 +5,11 @@ use core::ffi::CStr;
 use linux_raw_sys::general::SIGKILL;
 
 use super::events::{Freezer, await_empty, freeze, is_frozen};
-use super::members::{child_after, each_pid};
+use super::members::{BEGINNING, child_after, each_pid};
 use super::{open, v1, write_file};
 use crate::mem::PathBuffer;
 use crate::plan::cgroup::v1::IS_BUILT;
-use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, fs, task};
 
 /// How long to try to freeze those who are to get a signal.
 const FREEZING_MS: u32 = 500;
@@ -76,16 +76,15 @@ pub fn remove_levels(path: &CStr, levels: usize) {
 
 /// Removes what is below, the deepest first, however deep a container has nested it: one chain is walked down at a time, and then anew.
 pub(super) fn remove_children(cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
-    while let Some((mut name, mut child)) = first_child(cgroup)? {
+    while let Some(mut lowest) = child_after(cgroup, BEGINNING)? {
         let mut parent = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
-        while let Some((below, grandchild)) = first_child(child.as_fd())? {
-            (parent, name, child) = (child, below, grandchild);
+        while let Some(below) = child_after(lowest.cgroup.as_fd(), BEGINNING)? {
+            parent = core::mem::replace(&mut lowest, below).cgroup;
         }
-        fs::unlinkat(&parent, name.as_c_str(), fs::AtFlags::REMOVEDIR)?;
+        match fs::unlinkat(&parent, lowest.name.as_c_str(), fs::AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
-}
-
-fn first_child(cgroup: BorrowedFd<'_>) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
-    child_after(cgroup, c"")
 }

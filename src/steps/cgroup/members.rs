@@ -8,69 +8,99 @@ use crate::mem::PathBuffer;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, fs};
 
 /// Calls `visit` with every process in it and below, however deep a container has nested cgroups of its own; 0 stands for one that our pid
-/// namespace does not know. Errors: ENAMETOOLONG for what is nested deeper than a path can say, after all else was visited.
+/// namespace does not know. A cgroup that goes away meanwhile hides none of the others. Errors: ENAMETOOLONG for what is nested deeper than
+/// [`MOST_LEVELS`], after all else was visited.
 pub fn each_pid(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Result<(), Errno> {
-    let mut names = heapless::Vec::<u8, PATH_MAX>::new(); // of those that we are in, each behind a slash
-    let mut last = PathBuffer::new(); // the one that we came up from
+    let mut above = heapless::Vec::<Place, MOST_LEVELS>::new(); // where we are in each level above
+    let mut last = BEGINNING;
     let mut here = fs::fcntl_dupfd_cloexec(cgroup, 3)?;
     let mut done = Ok(());
-    show_own(cgroup, visit)?;
+    own_pids_of_any_type(cgroup, visit)?;
     loop {
-        let room = names.len();
-        match child_after(here.as_fd(), last.as_c_str())? {
-            Some((name, child)) if push(&mut names, name.as_c_str()) => {
-                show_own(child.as_fd(), visit)?;
-                here = child;
-                last.set(&[]);
+        match child_after(here.as_fd(), last)? {
+            Some(child) if above.push(child.place).is_ok() => {
+                or_gone(own_pids_of_any_type(child.cgroup.as_fd(), visit))?;
+                here = child.cgroup;
+                last = BEGINNING;
             }
-            Some((name, _)) => {
-                names.truncate(room);
+            Some(child) => {
                 done = Err(Errno::NAMETOOLONG);
-                last = name;
+                last = child.place;
             }
             None => {
-                let Some(slash) = names.iter().rposition(|byte| *byte == b'/') else { return done };
-                last.set(&[&names[slash + 1..]]);
-                names.truncate(slash);
+                let Some(place) = above.pop() else { return done };
+                last = place;
                 here = fs::openat(&here, c"..", DIRECTORY, fs::Mode::empty())?; // nobody can move a cgroup
             }
         }
     }
 }
 
-const PATH_MAX: usize = 4096;
+/// Four bytes of the stack each; a name of some length would take more.
+const MOST_LEVELS: usize = 1024;
 
-fn push(names: &mut heapless::Vec<u8, PATH_MAX>, name: &CStr) -> bool {
-    names.push(b'/').is_ok() && names.extend_from_slice(name.to_bytes()).is_ok()
+/// Where a cgroup stands among its siblings: they are taken in the order of their inodes' numbers, which is that in which they were made.
+/// So whoever goes away meanwhile leaves no doubt where to go on.
+pub(super) type Place = u32;
+
+/// Before the first one.
+pub(super) const BEGINNING: Place = 0;
+
+/// Takes what has gone away meanwhile for empty.
+fn or_gone(done: Result<(), Errno>) -> Result<(), Errno> {
+    match done {
+        Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+        done => done,
+    }
 }
 
-fn show_own(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Result<(), Errno> {
+fn own_pids_of_any_type(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Result<(), Errno> {
     match own_pids(cgroup, visit) {
         Err(Errno::OPNOTSUPP) => Ok(()), // a threaded cgroup: its processes show in the one above it
         shown => shown,
     }
 }
 
-/// The cgroup right below that comes after the one of that name; the first one for none.
-pub(super) fn child_after(cgroup: BorrowedFd<'_>, last: &CStr) -> Result<Option<(PathBuffer, OwnedFd)>, Errno> {
-    let directory = fs::openat(cgroup, c".", DIRECTORY, fs::Mode::empty())?;
+/// A cgroup right below another.
+pub(super) struct Child {
+    pub place: Place,
+    pub name: PathBuffer,
+    pub cgroup: OwnedFd,
+}
+
+/// The one right below whose place is the next after `last`.
+pub(super) fn child_after(cgroup: BorrowedFd<'_>, mut last: Place) -> Result<Option<Child>, Errno> {
+    let mut name = PathBuffer::new();
+    loop {
+        let Some(place) = place_after(cgroup, last, &mut name)? else { return Ok(None) };
+        match fs::openat(cgroup, name.as_c_str(), DIRECTORY, fs::Mode::empty()) {
+            Ok(child) => return Ok(Some(Child { place, name, cgroup: child })),
+            Err(Errno::NOENT) => last = place, // it has gone away since
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn place_after(cgroup: BorrowedFd<'_>, last: Place, name: &mut PathBuffer) -> Result<Option<Place>, Errno> {
+    let directory = match fs::openat(cgroup, c".", DIRECTORY, fs::Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None), // it has gone away itself
+        directory => directory?,
+    };
     let mut room = [MaybeUninit::uninit(); 2048];
     let mut entries = fs::RawDir::new(&directory, &mut room);
-    let mut is_next = last.is_empty();
+    let mut next = None;
     while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if !is_child(entry.file_type(), name) {
-            continue;
+        let entry = match entry {
+            Err(Errno::NOENT) => return Ok(None),
+            entry => entry?,
+        };
+        let place = entry.ino() as Place; // the kernel numbers them anew after 2^32
+        if is_child(entry.file_type(), entry.file_name()) && place > last && next.is_none_or(|next| place < next) {
+            next = Some(place);
+            name.set(&[entry.file_name().to_bytes()]);
         }
-        if is_next {
-            let mut path = PathBuffer::new();
-            path.set(&[name.to_bytes()]);
-            return Ok(Some((path, fs::openat(cgroup, name, DIRECTORY, fs::Mode::empty())?)));
-        }
-        is_next = name == last;
     }
-    Ok(None)
+    Ok(next)
 }
 
 fn is_child(kind: fs::FileType, name: &CStr) -> bool {
@@ -93,6 +123,63 @@ pub(super) fn own_pids(cgroup: BorrowedFd<'_>, visit: &mut dyn FnMut(u32)) -> Re
                 number = number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')); // a pid has 22 bits
             } else {
                 visit(core::mem::take(&mut number));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs as host;
+    use std::path::PathBuf;
+
+    /// A folder that looks like cgroups: (path, its processes).
+    fn tree(name: &str, cgroups: &[(&str, &str)]) -> PathBuf {
+        let top = std::env::temp_dir().join(format!("ocinit-members-{name}-{}", std::process::id()));
+        for (path, pids) in cgroups {
+            host::create_dir_all(top.join(path)).unwrap();
+            host::write(top.join(path).join("cgroup.procs"), pids).unwrap();
+        }
+        top
+    }
+
+    fn open(top: &std::path::Path) -> OwnedFd {
+        let path = std::ffi::CString::new(top.to_str().unwrap()).unwrap();
+        super::super::open(&path).unwrap()
+    }
+
+    #[test]
+    fn every_process_is_visited_once_however_deep() {
+        let top = tree("all", &[("", "1\n2\n"), ("a", "3\n"), ("a/b", "4\n"), ("a/b/c", ""), ("a/d", "5\n6\n"), ("e", "7\n")]);
+        let mut seen = Vec::new();
+        each_pid(open(&top).as_fd(), &mut |pid| seen.push(pid)).unwrap();
+        host::remove_dir_all(&top).unwrap();
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_cgroup_that_goes_away_meanwhile_hides_none_of_its_siblings() {
+        let names = ["a", "b", "c", "d", "e"];
+        let all: Vec<(&str, String)> =
+            [("", String::new())].into_iter().chain(names.map(|name| (name, format!("{}\n", name.as_bytes()[0])))).collect();
+        for gone in names {
+            let written: Vec<(&str, &str)> = all.iter().map(|(path, pids)| (*path, pids.as_str())).collect();
+            let top = tree(&format!("gone-{gone}"), &written);
+            let mut seen = Vec::new();
+            // Whoever is visited goes at once, and one more.
+            each_pid(open(&top).as_fd(), &mut |pid| {
+                seen.push(pid);
+                let visited = char::from(pid as u8).to_string();
+                for name in [visited.as_str(), gone] {
+                    let _ = host::remove_dir_all(top.join(name)); // gone already
+                }
+            })
+            .unwrap();
+            host::remove_dir_all(&top).unwrap();
+            for name in names.iter().filter(|name| **name != gone) {
+                assert!(seen.contains(&u32::from(name.as_bytes()[0])), "{name} was passed over when {gone} went: {seen:?}");
             }
         }
     }
