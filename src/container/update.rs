@@ -9,7 +9,7 @@ use crate::json;
 use crate::log::Log;
 use crate::mem::{Arena, List};
 use crate::plan::cgroup::v1::{Hierarchy, Place, Places};
-use crate::plan::cgroup::{self as plan_cgroup, Current, Rule, Update, undoing, update as plan_update};
+use crate::plan::cgroup::{self as plan_cgroup, Current, Rule, Update, undoing, undoing_devices, update as plan_update};
 use crate::plan::{Setting, check};
 use crate::spec::{self, Resources};
 use crate::steps::cgroup::{self, Trouble};
@@ -98,6 +98,11 @@ fn before<'a>(cgroup: BorrowedFd<'_>, planned: &Update<'a>, arena: &Arena<'a>) -
         if !old.is_empty() {
             backwards.push(arena, Setting { file: limit.setting.file, value: undoing(limit, old, arena)? })?;
         }
+    }
+    if let Some(denied) = planned.limits.iter().find(|limit| limit.setting.file.to_bytes().ends_with(b"/devices.deny")) {
+        let place = denied.setting.file.to_bytes().strip_suffix(b".deny").unwrap_or_default();
+        let list = read(cgroup, arena.c_str(&[place, b".list"])?, arena)?;
+        undoing_devices(list, denied.setting.file, arena.c_str(&[place, b".allow"])?, &mut backwards, arena)?;
     }
     Ok(backwards)
 }

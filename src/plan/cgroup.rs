@@ -9,7 +9,7 @@ mod weight;
 
 pub use program::instruction_bound;
 pub use scope::{Property, Scope, Value, of_limits as properties_of_limits};
-pub use update::{Current, Update, undoing, update};
+pub use update::{Current, Update, undoing, undoing_devices, update};
 
 use core::ffi::CStr;
 

@@ -1,5 +1,8 @@
 //! New limits for a container that runs: what was not given keeps its old value, where two values make one.
 
+use core::ffi::CStr;
+
+use super::super::Setting;
 use super::v1::Places;
 use super::{Limit, limits, program};
 use crate::error::Result;
@@ -78,6 +81,18 @@ pub fn undoing<'a>(limit: &Limit<'a>, old: &'a str, arena: &Arena<'a>) -> Result
     })
 }
 
+/// What brings back the devices of cgroup v1 that `list` allows: all are denied, and each of its lines is allowed again.
+pub fn undoing_devices<'a>(
+    list: &'a str,
+    deny: &'a CStr,
+    allow: &'a CStr,
+    settings: &mut List<'a, Setting<'a>>,
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
+    settings.push(arena, Setting { file: deny, value: "a" })?;
+    list.lines().try_for_each(|line| Ok(settings.push(arena, Setting { file: allow, value: line })?))
+}
+
 /// Whether the file has a line for each device.
 fn is_by_device(limit: &Limit<'_>) -> bool {
     limit.setting.file == c"rdma.max" || limit.setting.value.split(' ').next().is_some_and(|word| word.contains(':'))
@@ -85,7 +100,7 @@ fn is_by_device(limit: &Limit<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Rule, Setting};
+    use super::super::Rule;
     use super::*;
     use core::mem::MaybeUninit;
 
@@ -136,5 +151,15 @@ mod tests {
         assert_eq!(undo(c"io.weight", "8:0 50", "default 100\n"), "8:0 default");
         assert_eq!(undo(c"io.weight", "50", "default 100\n8:0 9\n"), "default 100");
         assert_eq!(undo(c"rdma.max", "mlx hca_handle=1", ""), "mlx hca_handle=max hca_object=max");
+    }
+
+    #[test]
+    fn the_devices_of_cgroup_v1_are_allowed_again_line_by_line() {
+        let mut room = [MaybeUninit::uninit(); 1024];
+        let arena = Arena::new(&mut room);
+        let mut settings = List::default();
+        undoing_devices("c 1:3 rwm\nc *:* m\n", c"/d/devices.deny", c"/d/devices.allow", &mut settings, &arena).unwrap();
+        let written: Vec<_> = settings.iter().map(|setting| (setting.file.to_str().unwrap(), setting.value)).collect();
+        assert_eq!(written, [("/d/devices.deny", "a"), ("/d/devices.allow", "c 1:3 rwm"), ("/d/devices.allow", "c *:* m")]);
     }
 }
