@@ -30,8 +30,14 @@ fn sentence<'a>(trouble: Trouble<'a>, mount: &'a CStr, below: &'a str, arena: &A
             Error::text("make the cgroup", path, "read-only file system: mount it read-write, or use --cgroup-manager=disabled")
         }
         Trouble::Directory(errno) => Error::errno("make the cgroup", path, errno),
-        Trouble::NotEmpty(count) => Error::said(arena.format(format_args!("container's cgroup is not empty: {count} process(es) found"))?),
-        Trouble::Frozen => Error::said("container's cgroup unexpectedly frozen"),
+        Trouble::NotEmpty(count) => Error::text(
+            arena.format(format_args!("container's cgroup is not empty: {count} process(es) found"))?,
+            arena.format(format_args!("{path}/cgroup.procs"))?,
+            "end or move them, or choose another linux.cgroupsPath",
+        ),
+        Trouble::Frozen => {
+            Error::text("container's cgroup unexpectedly frozen", freezer(path, arena)?, "thaw it, or choose another linux.cgroupsPath")
+        }
         Trouble::Devices(Errno::INVAL | Errno::NOSYS | Errno::BADF) => Error::text(
             "linux.resources.devices",
             path,
@@ -40,7 +46,11 @@ fn sentence<'a>(trouble: Trouble<'a>, mount: &'a CStr, below: &'a str, arena: &A
         Trouble::Devices(errno) => Error::errno("linux.resources.devices: load and attach the eBPF program", path, errno),
         Trouble::InUse(limit, usage) => {
             let (name, value) = (text(limit.setting.file), limit.setting.value);
-            Error::said(arena.format(format_args!("rejecting {name} limit {value} <= usage {usage}"))?)
+            Error::text(
+                arena.format(format_args!("rejecting {name} limit {value} <= usage {usage}"))?,
+                path,
+                "ask for more, or leave out memory.checkBeforeUpdate",
+            )
         }
         Trouble::Limit(limit, Errno::NOENT) => missing(&limit, mount, below, arena)?,
         Trouble::Limit(limit, errno) => {
@@ -49,7 +59,12 @@ fn sentence<'a>(trouble: Trouble<'a>, mount: &'a CStr, below: &'a str, arena: &A
                 Rule::Unified => arena.format(format_args!("unable to set unified resource \"{file}\" to \"{}\"", limit.setting.value))?,
                 _ => arena.format(format_args!("write \"{}\" to {file}", limit.setting.value))?,
             };
-            Error::errno(what, path, errno)
+            match errno {
+                Errno::BUSY if file.ends_with("limit_in_bytes") => {
+                    Error::text(what, path, "device or resource busy: more than that is in use")
+                }
+                errno => Error::errno(what, path, errno),
+            }
         }
     })
 }
@@ -80,6 +95,12 @@ fn missing<'a>(limit: &Limit<'a>, mount: &'a CStr, below: &'a str, arena: &Arena
 pub fn not_let_in<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, Error<'a>> {
     let path = text(path);
     Ok(Error::text("join the cgroup", path, odd_type(path, arena)?))
+}
+
+/// The file by which it is thawed.
+fn freezer<'a>(path: &str, arena: &Arena<'a>) -> Result<'a, &'a str> {
+    let is_v2 = matches!(cgroup::open(arena.c_str(&[path.as_bytes(), b"/cgroup.freeze"])?), Err(Errno::NOTDIR));
+    Ok(arena.format(format_args!("{path}/{}", if is_v2 { "cgroup.freeze" } else { "freezer.state" }))?)
 }
 
 fn odd_type<'a>(path: &str, arena: &Arena<'a>) -> Result<'a, &'a str> {
