@@ -67,6 +67,7 @@ impl Runtime {
                     .all(|path| Path::new(path).exists())
                     && ["squashfs", "erofs", "overlay"].iter().all(|name| read("/proc/filesystems").contains(name))
             }
+            "modules" => Path::new("/modules").exists(),
             "64-bit" => cfg!(target_pointer_width = "64"),
             // Some ARM kernels have neither.
             "time-namespace" => Path::new("/proc/self/ns/time").exists(),
