@@ -265,6 +265,7 @@ pub fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
         ("ROOT", STATE.to_string()),
         ("CANARY", CANARY.to_string()),
         ("RUNTIME", runtime.path.clone()),
+        ("STORM", storm().to_string()),
         ("ID", id),
     ]);
     let spaces = [
@@ -281,7 +282,14 @@ pub fn words(world: &World, runtime: &Runtime, number: usize) -> Words {
     words
 }
 
-/// How long anything may take before it is said to hang; emulated machines are slower.
+/// How long anything may take before it is said to hang; emulated machines are slower, and larger storms last longer.
 pub fn patience() -> Duration {
-    Duration::from_secs(if crate::is_slow() { 90 } else { 10 })
+    Duration::from_secs(if crate::is_slow() { 90 } else { 10 } * storm().div_ceil(USUAL_STORM))
+}
+
+const USUAL_STORM: u64 = 100;
+
+/// How many at once in a storm: STORM of the environment.
+fn storm() -> u64 {
+    std::env::var("STORM").ok().and_then(|number| number.parse().ok()).unwrap_or(USUAL_STORM)
 }
