@@ -462,6 +462,10 @@ impl<'a> Context<'a> {
     fn list(&self, format: ListFormat, is_quiet: bool) -> Result<'a, i32> {
         let procfs = facts::open_procfs()?;
         let mut broken = |id: &str, error: &Error<'a>| self.log.error(format_args!("load container {id}: {error}"));
+        if is_quiet {
+            let ids = list::ids(self.root, self.global.root.is_none(), procfs.as_fd(), self.arena, &mut broken)?;
+            return self.print(|out| output::list_ids(ids, out));
+        }
         let found = list::all(self.root, self.global.root.is_none(), procfs.as_fd(), self.arena, &mut broken)?;
         let mut containers = List::default();
         let mut owner = (0, "");
@@ -473,10 +477,9 @@ impl<'a> Context<'a> {
             }
             containers.push(self.arena, self.shown(container, owner.1)?)?;
         }
-        self.print(|out| match (is_quiet, format) {
-            (true, _) => output::list_ids(containers, out),
-            (false, ListFormat::Table) => output::list_table(containers, out),
-            (false, ListFormat::Json) => output::list_json(containers, out),
+        self.print(|out| match format {
+            ListFormat::Table => output::list_table(containers, out),
+            ListFormat::Json => output::list_json(containers, out),
         })
     }
 

@@ -275,10 +275,10 @@ pub fn process(procfs: BorrowedFd<'_>, pid: u32) -> core::result::Result<Option<
 /// the state follows it, the start time is field 22.
 fn parse_stat(stat: &[u8]) -> Option<Alive> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = core::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+    let mut fields = stat.get(end + 2..)?.split(|byte| *byte == b' ');
     let state = fields.next()?;
-    let start_time = fields.nth(18)?.parse().ok()?;
-    Some(Alive { start_time, is_zombie: matches!(state, "Z" | "X" | "x") })
+    let start_time = core::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
+    Some(Alive { start_time, is_zombie: matches!(state, b"Z" | b"X" | b"x") })
 }
 
 /// The directory that a path names, as an absolute path without links.

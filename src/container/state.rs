@@ -443,27 +443,46 @@ fn is_known_alive(record: &Record<'_>, procfs: BorrowedFd<'_>) -> core::result::
 
 /// Looks where a container is in its life.
 pub fn status(record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>) -> Status {
-    status_with(record, procfs, &|| directory.has_fifo())
+    status_with(record, procfs, &mut || is_paused(record), &|| directory.has_fifo())
 }
 
-fn status_with(record: &Record<'_>, procfs: BorrowedFd<'_>, has_fifo: &dyn Fn() -> bool) -> Status {
+fn status_with(record: &Record<'_>, procfs: BorrowedFd<'_>, is_paused: &mut dyn FnMut() -> bool, has_fifo: &dyn Fn() -> bool) -> Status {
     if !is_alive(record, procfs) {
         return Status::Stopped;
     }
-    if is_paused(record) {
+    if is_paused() {
         return Status::Paused;
     }
     if has_fifo() { Status::Created } else { Status::Running }
 }
 
-/// What is told of the container `id` below an open `--root`, in as few system calls as can be. `None`: there is none.
-pub fn look<'a>(parent: BorrowedFd<'_>, id: &str, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<(Record<'a>, Status)>> {
-    let mut path = PathBuffer::new();
-    path.set(&[id.as_bytes(), b"/", STATE.to_bytes()]);
-    let Some(record) = read_record(parent, path.as_c_str(), arena)? else { return Ok(None) };
-    path.set(&[id.as_bytes(), b"/", FIFO.to_bytes()]);
-    let has_fifo = || fs::accessat(parent, path.as_c_str(), fs::Access::EXISTS, fs::AtFlags::empty()).is_ok();
-    Ok(Some((record, status_with(&record, procfs, &has_fifo))))
+/// A look at one container after the other below an open `--root`, in as few system calls as can be.
+pub struct Look<'p> {
+    parent: BorrowedFd<'p>,
+    procfs: BorrowedFd<'p>,
+    path: PathBuffer,
+    cgroups: cgroup::Above,
+}
+
+impl<'p> Look<'p> {
+    /// At none yet.
+    pub fn new(parent: BorrowedFd<'p>, procfs: BorrowedFd<'p>) -> Self {
+        Look { parent, procfs, path: PathBuffer::new(), cgroups: cgroup::Above::default() }
+    }
+
+    /// What is kept of the container `id`. `None`: there is none.
+    pub fn record<'a>(&mut self, id: &str, arena: &Arena<'a>) -> Result<'a, Option<Record<'a>>> {
+        self.path.set(&[id.as_bytes(), b"/", STATE.to_bytes()]);
+        read_record(self.parent, self.path.as_c_str(), arena)
+    }
+
+    /// Where the container `id` is in its life, of which this is kept.
+    pub fn status(&mut self, id: &str, record: &Record<'_>) -> Status {
+        let Look { parent, procfs, path, cgroups } = self;
+        path.set(&[id.as_bytes(), b"/", FIFO.to_bytes()]);
+        let has_fifo = || fs::accessat(*parent, path.as_c_str(), fs::Access::EXISTS, fs::AtFlags::empty()).is_ok();
+        status_with(record, *procfs, &mut || !record.cgroup.is_empty() && cgroups.is_frozen_at(record.cgroup), &has_fifo)
+    }
 }
 
 /// Most records are smaller; a larger one is asked for its size.

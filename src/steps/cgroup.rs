@@ -12,7 +12,7 @@ pub mod v1;
 
 pub use delegate::delegate;
 pub use end::{kill_all, remove, remove_levels, signal_all};
-pub use events::{Freezer, freeze, is_frozen, is_frozen_at};
+pub use events::{Above, Freezer, freeze, is_frozen, is_frozen_at};
 pub use limits::{apply, guard_devices, guard_devices_anew};
 pub use make::{Missing, adopt, make, why_missing};
 pub use members::each_pid;

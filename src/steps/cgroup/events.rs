@@ -53,6 +53,32 @@ pub fn is_frozen_at(path: &str) -> bool {
     }
 }
 
+/// For cgroups of one container after the other: the directory in which the last one lay, since most lie in one.
+#[derive(Default)]
+pub struct Above {
+    path: PathBuffer,
+    directory: Option<OwnedFd>,
+}
+
+impl Above {
+    /// The same as [`is_frozen_at`], without the walk from the root.
+    pub fn is_frozen_at(&mut self, path: &str) -> bool {
+        let Some((above, name)) = path.rsplit_once('/') else { return false };
+        if self.path.as_c_str().to_bytes() != above.as_bytes() {
+            let is_path = self.path.set(&[above.as_bytes()]);
+            self.directory =
+                fs::open(self.path.as_c_str(), super::DIRECTORY | fs::OFlags::PATH, fs::Mode::empty()).ok().filter(|_| is_path);
+        }
+        let (mut buffer, mut file) = ([0; 256], PathBuffer::new());
+        let is_name = file.set(&[name.as_bytes(), b"/cgroup.events"]);
+        let directory = self.directory.as_ref().filter(|_| is_name);
+        match directory.ok_or(Errno::NOENT).and_then(|directory| read_file(directory.as_fd(), file.as_c_str(), &mut buffer)) {
+            Ok(events) => has_line(events, b"frozen 1"),
+            Err(_) => is_frozen_at(path),
+        }
+    }
+}
+
 /// Waits until no process is in it or below.
 pub(super) fn await_empty(cgroup: BorrowedFd<'_>, timeout_ms: u32) -> Result<(), Errno> {
     await_line(cgroup, b"populated 0", timeout_ms)
