@@ -36,7 +36,11 @@ oci_image() {
 oci_image
 box=localhost/box:1
 cri=${RUNTIME_NAME}
-run() { ctr run --runc-binary "$RUNTIME_PATH" --runtime io.containerd.runc.v2 "$@"; }
+run() {
+    local by_systemd=()
+    [ "$CGROUP_MANAGER" != systemd ] || by_systemd=(--runc-systemd-cgroup --cgroup "system.slice:steps:$RANDOM-$RANDOM")
+    ctr run --runc-binary "$RUNTIME_PATH" --runtime io.containerd.runc.v2 "${by_systemd[@]}" "$@"
+}
 task_is() { ctr tasks ls | grep "^$1 " | grep -q "$2"; }
 cgroup_file() { cat "/sys/fs/cgroup$(cut -d: -f3 "/proc/$(ctr tasks ls | awk -v id="$1" '$1 == id { print $2 }')/cgroup")/$2"; }
 
@@ -87,7 +91,7 @@ step "it has stopped too" eventually task_is second STOPPED
 prints "exit code 137" "its exit code is 128 and the signal" ctr tasks delete second
 step "containers delete again" ctr containers delete second
 step "run -d once more" run -d $box third sleep 1000
-step "containerd can be stopped and started beside a container" sh -c "kill $daemon; sleep 1; containerd >>/trial/containerd.log 2>&1 &"
+step "containerd can be stopped and started beside a container" sh -c "kill $daemon; while kill -0 $daemon 2>/dev/null; do sleep 0.2; done; containerd >>/trial/containerd.log 2>&1 &"
 step "the task is still there" eventually task_is third RUNNING
 step "tasks delete -f" ctr tasks delete -f third
 step "containers delete at last" ctr containers delete third

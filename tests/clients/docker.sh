@@ -7,7 +7,7 @@ mkdir -p /etc/docker /trial
 busybox_root /trial/root
 cat >/etc/docker/daemon.json <<CONF
 { "runtimes": { "tested": { "path": "$RUNTIME_PATH" } }, "default-runtime": "tested", "iptables": false, "bridge": "none",
-  "exec-opts": ["native.cgroupdriver=cgroupfs"] }
+  "exec-opts": ["native.cgroupdriver=$CGROUP_MANAGER"] }
 CONF
 dockerd >/trial/dockerd.log 2>&1 &
 if ! eventually docker version >/dev/null; then

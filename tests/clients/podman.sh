@@ -12,7 +12,7 @@ events_logger = "file"
 runtime_supports_json = ["$RUNTIME_NAME"]
 runtime_supports_nocgroup = ["$RUNTIME_NAME"]
 [engine.runtimes]
-$RUNTIME_NAME = ["$RUNTIME_PATH"]
+"$RUNTIME_NAME" = ["$RUNTIME_PATH"]
 CONF
 busybox_root /trial/root
 cat >/trial/init <<'INIT'
