@@ -128,8 +128,7 @@ pub fn create<'a>(request: &Request<'a, '_>, arena: &Arena<'a>) -> Result<'a, Cr
     let console_socket = child::connect(request.console_socket, "connect to the console socket")?;
     let pidfd_socket = child::connect(request.pidfd_socket, "connect to the pidfd socket")?;
     let directory = Directory::create(request.root, request.options.id, arena)?;
-    let made = (None, None, None, None, None);
-    let (group, child, gone_devices, notify, tracer) = made;
+    let (group, child, gone_devices, notify, tracer) = (None, None, None, None, None);
     let began = state::timestamp(facts::now(), &bundle.arena).map_err(keep)?;
     let uid = sys::first_ids().0;
     let mut work =
@@ -167,6 +166,7 @@ fn make_plan<'a>(
         let process = bundle.config.process.unwrap_or_default();
         // Only other paths begin where we are.
         let is_absolute = bundle.config.linux.is_some_and(|linux| linux.cgroups_path.starts_with('/'));
+        let cgroup_mount = facts::cgroup_mount(procfs, memory)?;
         let facts = Facts {
             user: sys::first_ids(),
             resctrl_mount: match bundle.config.linux.is_some_and(|linux| linux.intel_rdt.is_some()) {
@@ -177,8 +177,8 @@ fn make_plan<'a>(
             has_selinux: !process.selinux_label.is_empty() && facts::has_selinux(),
             seccomp_blob: if request.is_traced { None } else { seccomp::blob(config, bundle.path, memory)? },
             bundle: bundle.path,
-            cgroup_mount: facts::cgroup_mount(procfs, memory)?,
-            v1: facts::v1_hierarchies(procfs, memory)?,
+            cgroup_mount,
+            v1: facts::v1_hierarchies(cgroup_mount, procfs, memory)?,
             own_cgroup: if is_absolute { "" } else { facts::own_cgroup(procfs, memory)? },
             root_is_file: facts::root_is_file(bundle.config, bundle.path, memory)?,
         };
@@ -377,6 +377,7 @@ impl Work {
         let image = self.plan.image.as_ref().filter(|_| IMAGES);
         let image = image.map(|image| image::mount(image, self.plan.id, &self.bundle.arena)).transpose()?;
         let ignored_signals = facts::ignored_signals(self.procfs.as_fd());
+        sys::forget_stack(); // what was done so far went deeper, and the child would get it all
         let made = start::make_child(self.plan, self.cgroup());
         if let Ok((Clone::Child, how)) = made {
             let stage = Stage {

@@ -55,17 +55,19 @@ pub fn has_selinux() -> bool {
 
 /// Where cgroup v2 is mounted: /sys/fs/cgroup, or what the mount table says (hybrid hosts). `None` without any.
 pub fn cgroup_mount<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Option<&'a str>> {
-    const USUAL: &str = "/sys/fs/cgroup";
     if has_only_cgroup_v2() {
         return Ok(Some(USUAL));
     }
     mount_of("cgroup2", procfs, arena)
 }
 
-/// The hierarchies of cgroup v1, each where it is mounted first; none where all is cgroup v2.
-pub fn v1_hierarchies<'a>(procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, List<'a, Hierarchy<'a>>> {
+/// There is nothing but cgroup v2 where it is mounted here.
+const USUAL: &str = "/sys/fs/cgroup";
+
+/// The hierarchies of cgroup v1, each where it is mounted first; none where all is cgroup v2, which is mounted at `v2`.
+pub fn v1_hierarchies<'a>(v2: Option<&str>, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, List<'a, Hierarchy<'a>>> {
     let mut found = List::<Hierarchy<'a>>::default();
-    if !IS_BUILT || has_only_cgroup_v2() {
+    if !IS_BUILT || v2 == Some(USUAL) {
         return Ok(found);
     }
     let mut full = Ok(());

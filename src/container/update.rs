@@ -56,7 +56,7 @@ pub fn update<'a>(
 /// Where the container is in cgroup v1.
 fn places<'a>(record: &state::Record<'a>, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, Places<'a>> {
     let mut places = Places::default();
-    for Hierarchy { mount, controllers, .. } in &facts::v1_hierarchies(procfs, arena)? {
+    for Hierarchy { mount, controllers, .. } in &facts::v1_hierarchies(facts::cgroup_mount(procfs, arena)?, procfs, arena)? {
         let mut paths = cgroup::v1::each(record.others).chain([record.cgroup]);
         let below = paths.find_map(|path| path.strip_prefix(mount).filter(|below| below.starts_with('/')));
         if let Some(below) = below {

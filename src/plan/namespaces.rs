@@ -34,6 +34,8 @@ pub struct Namespaces<'a> {
     pub time_offsets: &'a str,
     /// CLONE_NEW* of those of a container that runs, which one more process joins.
     pub of_container: u32,
+    /// Whether the clone makes the network namespace as well, so that its 80 KiB do not count against the container's limit of memory.
+    pub spares_memory: bool,
 }
 
 /// One namespace to join.
@@ -69,9 +71,10 @@ impl Namespaces<'_> {
             || !self.time_offsets.is_empty()
     }
 
-    /// What the clone makes. The network namespace is not among them: it takes the kernel so long that the parent had better work meanwhile.
+    /// What the clone makes. The network namespace takes the kernel so long that the parent had better work meanwhile; but what a clone makes
+    /// is charged to the cgroup of its caller.
     pub fn in_clone(&self) -> u32 {
-        self.new & !CLONE_NEWNET
+        self.new & !self.in_child()
     }
 
     /// What the process in between makes before its parent writes the id maps and the offsets of the clocks.
@@ -87,7 +90,7 @@ impl Namespaces<'_> {
 
     /// What the child makes for itself.
     pub fn in_child(&self) -> u32 {
-        self.new & CLONE_NEWNET
+        if self.spares_memory { 0 } else { self.new & CLONE_NEWNET }
     }
 
     /// Whether the container's processes have user and group ids of their own.
@@ -114,6 +117,8 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, facts: &Facts<'a>, arena: &Ar
         made.uid_map = arena.format(format_args!("0 {uid} 1\n"))?;
         made.gid_map = arena.format(format_args!("0 {gid} 1\n"))?;
     }
+    let limit = linux.and_then(|linux| linux.resources.as_ref()?.memory?.limit);
+    made.spares_memory = limit.is_some_and(|limit| limit > 0) && !made.needs_stage();
     Ok(made)
 }
 
@@ -157,5 +162,31 @@ struct Lines<'l, 'a>(&'l List<'a, IdMapping>);
 impl core::fmt::Display for Lines<'_, '_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.0.iter().try_for_each(|line| writeln!(f, "{} {} {}", line.container_id, line.host_id, line.size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    fn of_linux(text: &'static str) -> (u32, u32) {
+        let mut room = vec![MaybeUninit::uninit(); 1 << 14];
+        let arena = Arena::new(&mut room);
+        let (linux, _) = crate::json::read::<Linux<'_>>(text.as_bytes(), &arena).unwrap();
+        let made = build(Some(linux), &Facts::default(), &arena).unwrap();
+        (made.in_clone(), made.in_child())
+    }
+
+    #[test]
+    fn where_memory_is_limited_the_clone_makes_the_network_namespace_too() {
+        let both = CLONE_NEWPID | CLONE_NEWNET;
+        let unlimited = r#"{ "namespaces": [{ "type": "pid" }, { "type": "network" }], "resources": { "memory": { "limit": -1 } } }"#;
+        let limited = r#"{ "namespaces": [{ "type": "pid" }, { "type": "network" }], "resources": { "memory": { "limit": 180224 } } }"#;
+        let staged =
+            r#"{ "namespaces": [{ "type": "pid", "path": "/p" }, { "type": "network" }], "resources": { "memory": { "limit": 180224 } } }"#;
+        assert_eq!(of_linux(unlimited), (CLONE_NEWPID, CLONE_NEWNET));
+        assert_eq!(of_linux(limited), (both, 0));
+        assert_eq!(of_linux(staged), (0, CLONE_NEWNET)); // the clone makes only the process in between
     }
 }
