@@ -135,6 +135,7 @@ fn run_command<'a>(arguments: Arguments, parsed: &'a Parsed<'a>, command: &Comma
     let done = open_log(&parsed.global).and_then(|log| {
         let is_rootless = is_rootless(&parsed.global);
         let root = state_root(arguments, &parsed.global, is_rootless, arena)?;
+        let is_rootless = is_rootless || is_lesser_root(&parsed.global, command);
         Ok(Context { arguments, program: parsed.program, global: &parsed.global, root, is_rootless, log, arena })
     });
     match done {
@@ -183,6 +184,11 @@ fn is_rootless(global: &Global<'_>) -> bool {
         Rootless::False => false,
         Rootless::Auto => sys::first_ids().0 != 0,
     }
+}
+
+/// Root of a user namespace, as that of podman's users, or of a container has not root's rights over cgroups either.
+fn is_lesser_root(global: &Global<'_>, command: &Command<'_>) -> bool {
+    matches!((&global.rootless, command), (Rootless::Auto, Command::Create(_) | Command::Run(_))) && facts::is_lesser_root()
 }
 
 fn state_root<'a>(arguments: Arguments, global: &Global<'a>, is_rootless: bool, arena: &Arena<'a>) -> Result<'a, &'a CStr> {

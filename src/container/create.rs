@@ -396,12 +396,8 @@ impl Work {
         }
         let (clone, how) = match (made, &self.group) {
             (Err(Errno::OPNOTSUPP), Some(group)) => return Err(trouble::not_let_in(group.home.path, &self.bundle.arena)?),
-            (Err(errno @ (Errno::PERM | Errno::NOSPC | Errno::USERS)), _) if self.plan.namespaces.makes(CLONE_NEWUSER) => {
-                return Err(Error::errno(
-                    "user namespaces are not allowed here (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)",
-                    "",
-                    errno,
-                ));
+            (Err(errno @ (Errno::PERM | Errno::NOSPC | Errno::USERS)), _) => {
+                return Err(trouble::no_namespaces(self.plan.namespaces.makes(CLONE_NEWUSER), errno));
             }
             (made, _) => made.doing("clone3", "the container's first process")?,
         };

@@ -70,6 +70,9 @@ fn end_unlocked<'a>(directory: &Directory, procfs: BorrowedFd<'_>, arena: &Arena
 /// Ends what still runs, then removes the cgroup and the state directory.
 pub fn destroy<'a>(record: &Record<'a>, directory: &mut Directory, procfs: BorrowedFd<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
     if let Some(process) = state::open_process(record, procfs) {
+        if record.cgroup.is_empty() && record.shares_pids {
+            signal::signal_others(record, directory, procfs, signal::SIGKILL, arena)?;
+        }
         end(record, &process, procfs)?;
     }
     remove_cgroup(record, directory, arena)?;

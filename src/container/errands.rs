@@ -28,6 +28,13 @@ pub(super) struct Errand<'c> {
     pub channel: BorrowedFd<'c>,
 }
 
+/// Whether a map has that one id, and no other: the map that needs no helper.
+fn maps_alone(map: &str, id: u32) -> bool {
+    let mut words = map.split_ascii_whitespace().map(str::parse);
+    let _inside = words.next();
+    (words.next(), words.next(), words.next()) == (Some(Ok(id)), Some(Ok(1)), None)
+}
+
 impl Errand<'_> {
     /// user_namespaces(7): the parent writes the maps, since the child has no rights outside yet. The same for the clocks of a time namespace.
     ///
@@ -41,12 +48,21 @@ impl Errand<'_> {
         }
         if sys::is_undefended("setgroups") {
             // nothing is denied
-        } else if !is_root && namespaces.gid_map.lines().count() == 1 {
+        } else if !is_root && maps_alone(namespaces.gid_map, task::getegid().as_raw()) {
             write("setgroups", "deny")?;
         }
         for (name, helper, map) in [("uid_map", "newuidmap", namespaces.uid_map), ("gid_map", "newgidmap", namespaces.gid_map)] {
             match self.write(name, map) {
                 Err(Errno::PERM) if !is_root => self.run_helper(helper, map)?,
+                // A root without rights, as in a container, may do what any user may.
+                Err(Errno::PERM) if name == "gid_map" && maps_alone(map, task::getegid().as_raw()) => {
+                    write("setgroups", "deny")?;
+                    write(name, map)?;
+                }
+                Err(Errno::PERM) => {
+                    let why = "operation not permitted: to map its own id takes a root without rights CAP_SETFCAP, others CAP_SETUID and CAP_SETGID";
+                    return Err(Error::text("write", name, why));
+                }
                 written => written.doing("write", name)?,
             }
         }
@@ -69,6 +85,15 @@ impl Errand<'_> {
     /// newuidmap(1) and newgidmap(1) may map what stands in /etc/subuid and /etc/subgid; they are run as hooks are.
     fn run_helper(&self, helper: &'static str, map: &str) -> Result<'static, ()> {
         let arena = self.arena();
+        let path = arena.format(format_args!("/usr/bin/{helper}"))?;
+        let (field, file) = match helper {
+            "newuidmap" => ("linux.uidMappings", "/etc/subuid"),
+            _ => ("linux.gidMappings", "/etc/subgid"),
+        };
+        if fs::accessat(fs::CWD, arena.c_str(&[path.as_bytes()])?, fs::Access::EXEC_OK, fs::AtFlags::empty()).is_err() {
+            let why = arena.format(format_args!("they are more than this user's own id, which takes {path} (Debian: uidmap)"))?;
+            return Err(Error::text(field, "", why));
+        }
         let mut args = List::default();
         args.push(arena, helper)?;
         args.push(arena, arena.format(format_args!("{}", self.pid))?)?;
@@ -76,20 +101,12 @@ impl Errand<'_> {
             args.push(arena, arena.format(format_args!("{number}"))?)?;
         }
         let mut list = List::default();
-        list.push(
-            arena,
-            spec::Hook {
-                path: arena.format(format_args!("/usr/bin/{helper}"))?,
-                args,
-                timeout: Some(HELPER_SECONDS),
-                ..spec::Hook::default()
-            },
-        )?;
+        list.push(arena, spec::Hook { path, args, timeout: Some(HELPER_SECONDS), ..spec::Hook::default() })?;
         let moment = Moment { name: helper, status: "", pid: 0, directory: None };
         hooks::run(&list, moment, self.plan.id, self.bundle, self.inherited).map_err(|error| {
             let why =
-                "more than this user's own id takes newuidmap and newgidmap (Debian: uidmap), and ranges in /etc/subuid and /etc/subgid";
-            arena.format(format_args!("{error}: {why}")).map_or_else(Error::from, Error::said)
+                format_args!("{field}: {error}: for more than its own id this user needs ranges in {file} that cover them (usermod(8))");
+            arena.format(why).map_or_else(Error::from, Error::said)
         })
     }
 

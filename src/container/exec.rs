@@ -91,8 +91,12 @@ pub fn exec<'a>(request: &Request<'a, '_>) -> Result<'a, Started> {
         return Err(Error::said("cannot exec in a paused container (use --ignore-paused to override)"));
     }
     let plan = make_plan(request, config, &overrides, &record, &arena)?;
-    if plan.namespaces.of_container & CLONE_NEWUSER != 0 && facts::shares_user_namespace(procfs.as_fd(), record.pid) {
-        plan.namespaces.of_container &= !CLONE_NEWUSER; // setns(2) refuses to enter again
+    // An ordinary user's container has one, whether its configuration says so or not; where we are in it, setns(2) refuses to enter again.
+    let may_have_users = plan.namespaces.of_container & CLONE_NEWUSER != 0 || record.uid != 0;
+    if may_have_users && facts::shares_user_namespace(procfs.as_fd(), record.pid) {
+        plan.namespaces.of_container &= !CLONE_NEWUSER;
+    } else if may_have_users {
+        plan.namespaces.of_container |= CLONE_NEWUSER;
     }
     create::settle_terminal(plan, request.is_detached, request.console_socket)?;
     let mut work = Work {

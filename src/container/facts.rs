@@ -9,7 +9,7 @@ use crate::plan::image::may_be_image;
 use crate::plan::mounts::absolute;
 use crate::spec::Config;
 use crate::steps::users;
-use crate::sys::{self, BorrowedFd, Errno, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// Opens the host's /proc, and looks whether it is one.
 pub fn open_procfs<'a>() -> Result<'a, OwnedFd> {
@@ -182,6 +182,23 @@ pub fn shares_user_namespace(procfs: BorrowedFd<'_>, pid: u32) -> bool {
     let look = |path| fs::statat(procfs, path, fs::AtFlags::empty()).map(|status| (status.st_dev, status.st_ino));
     let theirs = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL).and_then(look);
     theirs.is_ok() && theirs == look(c"self/ns/user")
+}
+
+/// Whether the runtime's root is one of less rights: of a container, or of a user namespace that is not the first one, which alone maps every
+/// id to itself (user_namespaces(7)).
+pub fn is_lesser_root() -> bool {
+    const SYS_ADMIN: task::CapabilitySet = task::CapabilitySet::SYS_ADMIN;
+    if !task::capability_is_in_bounding_set(SYS_ADMIN).unwrap_or(true) {
+        return true;
+    }
+    let mut is_another = false;
+    let _ = open_procfs().and_then(|procfs| {
+        each_line(procfs.as_fd(), c"self/uid_map", &mut |line| {
+            is_another = !line.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+            Some(())
+        })
+    }); // a kernel without user namespaces has no such file
+    is_another
 }
 
 fn cgroup_in<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, arena: &Arena<'a>) -> Result<'a, &'a str> {

@@ -17,6 +17,7 @@ mod guard;
 pub mod hooks;
 mod image;
 pub mod list;
+mod members;
 pub mod mounts;
 pub mod net_devices;
 pub mod notify;

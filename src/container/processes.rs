@@ -1,10 +1,11 @@
-//! `ps`: the processes in a container's cgroup, and what procfs knows of each. It needs no program called ps.
+//! `ps`: the processes of a container, and what procfs knows of each. It needs no program called ps.
 
 use core::cell::Cell;
 use core::ffi::CStr;
 
 use super::facts;
-use super::state::{self, Directory};
+use super::members::{self, Place};
+use super::state::Directory;
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List, sort};
 use crate::sys::{AsFd, BorrowedFd, Errno, fs, task};
@@ -58,15 +59,16 @@ impl<'a> Process<'a> {
 
 /// The pids of a container, the lowest first. One that has stopped has none.
 pub fn pids<'a>(root: &'a CStr, id: &'a str, arena: &Arena<'a>) -> Result<'a, &'a [u32]> {
-    let record = Directory::open(root, id)?.read(arena)?;
+    let directory = Directory::open(root, id)?;
+    let record = directory.read(arena)?;
+    let place = members::place(&record, &directory, arena)?;
+    if matches!(place, Place::Nowhere) {
+        return Err(Error::said("ps requires the container to have a cgroup"));
+    }
+    let procfs = facts::open_procfs()?;
     let mut list = List::default();
     let mut full = Ok(());
-    let found = match state::open_cgroup_if_any(&record) {
-        Ok(Some(cgroup)) => crate::steps::cgroup::each_pid(cgroup.as_fd(), &mut |pid| full = full.and_then(|()| list.push(arena, pid))),
-        Ok(None) => return Err(Error::said("ps requires the container to have a cgroup")),
-        Err(errno) => Err(errno),
-    };
-    match found {
+    match members::each(&place, &record, procfs.as_fd(), &mut |pid| full = full.and_then(|()| list.push(arena, pid))) {
         Ok(()) | Err(Errno::NOENT | Errno::NODEV) => full?, // it has stopped, and its cgroup is gone
         Err(errno) => return Err(Error::errno("read the processes of", record.cgroup, errno)),
     }

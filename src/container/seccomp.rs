@@ -12,7 +12,7 @@ use crate::plan::hooks::About;
 use crate::plan::mounts::absolute;
 use crate::plan::seccomp::{Listener, each_unknown_name};
 use crate::spec::{self, Config};
-use crate::sys::{self, AsFd, OwnedFd, fs, task};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, OwnedFd, fs, task};
 
 /// For who looks for the reason of a refused call. The words about the flags are runc's: its tests read them.
 pub fn tell(config: &Config<'_>, plan: &Plan<'_>, log: &Log) {
@@ -45,7 +45,7 @@ pub struct Process<'p> {
 /// Mustn't: have the process send it, whose call the filter could hand to somebody who has no listener yet.
 pub fn hand_over<'a>(listener: &Listener<'_>, process: &Process<'_>, about: &About<'_>, arena: &Arena<'a>) -> Result<'a, ()> {
     let pidfd = process.pidfd.ok_or(Error::said("linux.seccomp.listenerPath: the kernel has no pidfd, it needs Linux 5.6"))?;
-    let fd = sys::take_descriptor(pidfd.as_fd(), process.number).doing("linux.seccomp: take the listener from the process", "")?;
+    let fd = take_listener(pidfd.as_fd(), process.number)?;
     let path = arena.c_str(&[listener.path.as_bytes()])?;
     let socket = sys::connect(path).doing_at("linux.seccomp.listenerPath: connect", path)?;
     let About { head, tail } = about;
@@ -61,6 +61,16 @@ pub fn hand_over<'a>(listener: &Listener<'_>, process: &Process<'_>, about: &Abo
         process.first.as_raw_nonzero()
     ))?;
     sys::send(socket.as_fd(), state.as_bytes(), Some(fd.as_fd())).doing_at("linux.seccomp.listenerPath: send", path)
+}
+
+/// Takes the listener from a process that has the filter. Where an ordinary user's container runs already, others in it could use the moment
+/// in which that is allowed: then only root may.
+pub fn take_listener<'a>(pidfd: BorrowedFd<'_>, number: u32) -> Result<'a, OwnedFd> {
+    const DOING: &str = "linux.seccomp: take the listener from the process";
+    match sys::take_descriptor(pidfd, number) {
+        Err(Errno::PERM) => Err(Error::text(DOING, "", "only root may where it joins a container or a pid namespace")),
+        taken => taken.doing(DOING, ""),
+    }
 }
 
 /// The annotation that names a compiled filter: `PATH@sha256:DIGEST`, the path seen from the bundle.

@@ -3,6 +3,7 @@
 use linux_raw_sys::general as c;
 
 use super::hooks::{self, Inherited};
+use super::members::{self, Place};
 use super::notify::Proxy;
 use super::state::{self, Directory, Record, Status};
 use super::{bundle, delete, facts, words};
@@ -96,12 +97,16 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, to_all: boo
     let Some(process) = state::open_process(&record, procfs.as_fd()) else {
         return if to_all { Ok(()) } else { Err(Error::said("container not running")) };
     };
+    let means_others = record.cgroup.is_empty() && (to_all || signal == SIGKILL && record.shares_pids);
+    if means_others {
+        signal_others(&record, &directory, procfs.as_fd(), signal, arena)?; // of which the first may have waited, and have ended too
+    }
     let sent = sys::send_signal(process.pid, process.pidfd.as_ref().map(AsFd::as_fd), signal);
     if signal == SIGKILL {
         cgroup::v1::let_die(record.cgroup);
     }
     match sent {
-        Err(Errno::SRCH) if to_all => Ok(()),
+        Err(Errno::SRCH) if to_all || means_others => Ok(()),
         Err(Errno::SRCH) => Err(Error::said("container not running")),
         answer => answer.doing("kill", id),
     }
@@ -114,6 +119,22 @@ pub fn kill<'a>(root: &'a core::ffi::CStr, id: &'a str, signal: i32, to_all: boo
 fn ends_who_waits(signal: i32, record: &Record<'_>, directory: &Directory, procfs: BorrowedFd<'_>) -> bool {
     const ENDING: [u32; 4] = [c::SIGHUP, c::SIGINT, c::SIGQUIT, c::SIGTERM];
     ENDING.contains(&signal.cast_unsigned()) && directory.try_lock() && matches!(state::status(record, directory, procfs), Status::Created)
+}
+
+/// The same without a cgroup; those of a pid namespace end with its first process, however deep they have made others.
+pub fn signal_others<'a>(
+    record: &Record<'a>,
+    directory: &Directory,
+    procfs: BorrowedFd<'_>,
+    signal: i32,
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
+    match members::place(record, directory, arena)? {
+        Place::Namespace(_) if signal == SIGKILL && !record.shares_pids => {}
+        Place::Namespace(kind) => members::signal_others(kind, record, procfs, signal),
+        Place::Cgroup | Place::Nowhere => {}
+    }
+    Ok(())
 }
 
 fn signal_rest<'a>(record: &Record<'a>, signal: i32) -> Result<'a, ()> {

@@ -76,8 +76,8 @@ pub const CREATE: &[Row] = &[
 
 /// What the process in between of `exec` does, while nobody in the container sees it.
 pub const JOIN: &[Row] = &[
+    (Step::OomScore, groundwork::set_oom_score), // first: who is not dumpable may not write to its own files unless it is root
     (Step::Lifeline, groundwork::tie_to_runtime),
-    (Step::OomScore, groundwork::set_oom_score),
     (Step::ApparmorProfile, labels::set_apparmor_profile),
     (Step::SelinuxLabel, labels::set_selinux_label),
     (Step::JoinNamespaces, namespaces::join_container),
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn who_joins_a_container_is_tied_and_not_dumpable_before_and_does_nothing_in_it_before_its_child_is_born() {
-        assert_eq!((JOIN[0].0, EXEC[0].0), (Step::Lifeline, Step::Lifeline));
+        assert_eq!((JOIN[0].0, JOIN[1].0, EXEC[0].0), (Step::OomScore, Step::Lifeline, Step::Lifeline));
         assert_eq!(JOIN[JOIN.len() - 1].0, Step::JoinNamespaces);
     }
 

@@ -43,7 +43,7 @@ impl Tracer {
     /// Takes the listener from the process, which numbers it so. `gives_up` says whether the process has called capset(2) after the load.
     pub fn take(pidfd: Option<&OwnedFd>, number: u32, gives_up: bool, arena: &Arena<'static>) -> Result<'static, Tracer> {
         let pidfd = pidfd.filter(|_| SECCOMP_TOOLS).ok_or(Error::said("seccomp trace: the kernel has no pidfd, it needs Linux 5.6"))?;
-        let listener = sys::take_descriptor(pidfd.as_fd(), number).doing("linux.seccomp: take the listener from the process", "")?;
+        let listener = super::seccomp::take_listener(pidfd.as_fd(), number)?;
         let seen = arena.slice(FAMILY.abis.len() * WORDS, |_| Cell::new(0))?;
         let tracer = Tracer { listener, seen, is_over: Cell::new(false) };
         for name in ["write", "capset"].into_iter().take(1 + usize::from(gives_up)) {

@@ -13,6 +13,16 @@ pub fn is_denied(errno: Errno) -> bool {
     matches!(errno, Errno::ACCESS | Errno::PERM | Errno::ROFS)
 }
 
+/// Why the kernel makes no namespaces for the first process.
+pub fn no_namespaces<'a>(makes_users: bool, errno: Errno) -> Error<'a> {
+    let why = match (makes_users, errno) {
+        (true, _) => "user namespaces are not allowed here (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)",
+        (false, Errno::PERM) => "new namespaces take CAP_SYS_ADMIN, or one of type user in linux.namespaces",
+        (false, _) => "clone3: the container's first process",
+    };
+    Error::errno(why, "", errno)
+}
+
 /// What went wrong with the cgroup at `path` below `mount`.
 pub fn words<'a>(trouble: Trouble<'a>, mount: &'a CStr, path: &'a str, arena: &Arena<'a>) -> Error<'a> {
     sentence(trouble, mount, path, arena).unwrap_or_else(|full| full)

@@ -75,10 +75,44 @@ pub(super) fn sentence<'a>(fault: Fault, plan: &Plan<'a>, arena: &Arena<'a>) -> 
         words if item.is_empty() => arena.format(format_args!("{doing}: {words}"))?,
         words => arena.format(format_args!("{doing} {item}: {words}"))?,
     };
-    Ok(match fault.note {
-        Note::NotOrdinaryDirectory | Note::InsideProc | Note::NotProcfs | Note::Gone | Note::Unreachable => Error::said(what),
-        _ => Error::errno(what, "", fault.errno),
+    Ok(match (fault.note, remedy(fault, plan)) {
+        (Note::NotOrdinaryDirectory | Note::InsideProc | Note::NotProcfs | Note::Gone | Note::Unreachable, _) => Error::said(what),
+        (_, "") => Error::errno(what, "", fault.errno),
+        (_, remedy) => Error::said(arena.format(format_args!("{}: {remedy}", Error::errno(what, "", fault.errno)))?),
     })
+}
+
+/// What helps where a user namespace is the reason; empty where nothing is known to.
+fn remedy(fault: Fault, plan: &Plan<'_>) -> &'static str {
+    const MODULE: &str =
+        "AppArmor may deny it, as LXC's profiles do (lxc.apparmor.profile) and Ubuntu's kernel.apparmor_restrict_unprivileged_userns";
+    if fault.errno == Errno::ACCESS && matches!(fault.step, Step::RootPropagation | Step::PrepareRoot | Step::Sysctl | Step::EnterRoot)
+        || fault.errno == Errno::ACCESS && fault.step == Step::Mounts && fault.note == Note::Attach
+    {
+        return MODULE;
+    }
+    if !plan.namespaces.maps_ids() {
+        return "";
+    }
+    let source = plan.mounts.get(fault.item.into()).map(|mount| &mount.source);
+    let is_kernel_fs = || matches!(source, Some(Source::FileSystem(new)) if new.kind == c"proc" || new.kind == c"sysfs");
+    match (fault.step, fault.note, fault.errno) {
+        (Step::UserId, _, Errno::INVAL) => {
+            "linux.uidMappings and gidMappings do not map it; more ids than one take ranges in /etc/subuid and /etc/subgid"
+        }
+        (Step::Groups, _, Errno::INVAL) => "linux.gidMappings do not map every one of them",
+        (Step::Groups, _, Errno::PERM) => {
+            "a user namespace whose only id is an ordinary user's own has no additional groups; more take a range in /etc/subgid"
+        }
+        (Step::Devices, Note::OpenSource, Errno::NOENT) => "in a user namespace devices are the host's, bound, and the host has none there",
+        (Step::Mounts, Note::Attach, Errno::PERM | Errno::ACCESS) if is_kernel_fs() => {
+            "where something covers parts of the host's own, as in a container, the kernel allows no new one: uncover them there, or bind it"
+        }
+        (Step::Mounts | Step::Devices | Step::MakeWorkingDirectory, Note::OpenTarget | Note::None, Errno::ACCESS | Errno::OVERFLOW) => {
+            "its owner may be none of the user namespace: chown the root file system to ids that are mapped, or map its owner"
+        }
+        _ => "",
+    }
 }
 
 fn text(path: &core::ffi::CStr) -> &str {

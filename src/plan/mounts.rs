@@ -3,7 +3,9 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as c;
-use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE};
+use linux_raw_sys::general::{
+    CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWPID, MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE,
+};
 
 use super::namespaces::{self, Namespaces};
 use super::{Facts, Options, c_str, cgroup};
@@ -376,6 +378,10 @@ impl<'a> Written<'a> {
         }
         if mount.kind == "sysfs" && place.namespaces.maps_ids() {
             fallbacks[0] = Some(self.host_tree(c"/sys", true));
+        }
+        // The host's processes are seen anyway.
+        if mount.kind == "proc" && place.namespaces.maps_ids() && !place.namespaces.has_own(CLONE_NEWPID) {
+            fallbacks[0] = Some(self.host_tree(c"/proc", true));
         }
         let takes_label = !place.label.is_empty() && !matches!(mount.kind, "proc" | "sysfs" | "cgroup" | "cgroup2");
         let has_context = takes_label && mount.kind != "mqueue";

@@ -30,6 +30,8 @@ pub struct Namespaces<'a> {
     pub gid_map: &'a str,
     /// Whether nobody asked for the user namespace, or for what it maps: the runtime's own user is root in it, and there is nobody else.
     pub is_automatic: bool,
+    /// Whether an ordinary user makes a user namespace: of what is in it, the runtime may look at what is dumpable alone.
+    pub is_of_ordinary_user: bool,
     /// What is written to timens_offsets of a new time namespace; empty without any.
     pub time_offsets: &'a str,
     /// CLONE_NEW* of those of a container that runs, which one more process joins.
@@ -48,6 +50,12 @@ pub struct Join<'a> {
 }
 
 impl Namespaces<'_> {
+    /// Whether the runtime may look into the process only if that lets it, and nobody else is there to look: an ordinary user's, and the
+    /// first one of its pid namespace.
+    pub fn must_be_dumpable_for_runtime(&self) -> bool {
+        self.is_of_ordinary_user && self.makes(CLONE_NEWPID)
+    }
+
     /// Whether all of `flags` are made anew.
     pub fn makes(&self, flags: u32) -> bool {
         self.new & flags == flags
@@ -119,6 +127,7 @@ pub(super) fn build<'a>(linux: Option<&Linux<'a>>, facts: &Facts<'a>, arena: &Ar
     }
     let limit = linux.and_then(|linux| linux.resources.as_ref()?.memory?.limit);
     made.spares_memory = limit.is_some_and(|limit| limit > 0) && !made.needs_stage();
+    made.is_of_ordinary_user = uid != 0 && made.makes(CLONE_NEWUSER);
     Ok(made)
 }
 

@@ -12,13 +12,15 @@ use crate::sys::{self, Errno, fs, task};
 ///
 /// Mustn't: let anybody in a namespace that it joins look into it, or take its descriptors, before it is the program (CVE-2016-9962).
 ///
-/// In a user namespace of its own nobody else can look; its parent must, to write the id maps, and need not be root.
+/// In a user namespace of its own nobody else can look; its parent must, to write the id maps, and need not be root. The same of a process
+/// in between that an ordinary user has made: in what it joins nobody is of its user namespace.
 pub fn tie_to_runtime(stage: &mut Stage<'_, '_>) -> Done {
     let namespaces = &stage.plan.namespaces;
     if sys::is_undefended("dumpable") {
         return tie(stage);
     }
-    if stage.is_staged || namespaces.needs_stage() || namespaces.uid_map.is_empty() {
+    let is_root = namespaces.needs_stage() && task::geteuid().is_root();
+    if stage.is_staged || is_root || namespaces.uid_map.is_empty() {
         task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
     }
     tie(stage)

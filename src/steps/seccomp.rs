@@ -1,7 +1,8 @@
 //! The filter of system calls.
 
 use super::{Done, Stage, sync};
-use crate::sys::{self, AsRawFd, Errno, fs};
+use crate::names::seccomp::NEW_LISTENER;
+use crate::sys::{self, AsRawFd, Errno, fs, task};
 
 /// Puts the filter on the process.
 ///
@@ -12,6 +13,10 @@ pub fn load(stage: &mut Stage<'_, '_>) -> Done {
     let (sets, held) = (stage.plan.process.capabilities, stage.plan.process.held_for_seccomp);
     if held != 0 {
         sys::set_capabilities(sets.effective | held, sets.permitted | held, sets.inheritable)?;
+    }
+    if filter.flags & NEW_LISTENER != 0 && stage.plan.namespaces.must_be_dumpable_for_runtime() {
+        // The runtime takes the listener by pidfd_getfd(2). Afterwards the filter might hand this call to nobody; execve undoes it.
+        task::set_dumpable_behavior(task::DumpableBehavior::Dumpable)?;
     }
     let loaded = match sys::load_filter(filter.program, filter.flags) {
         Err(Errno::INVAL) if filter.optional_flags != 0 => sys::load_filter(filter.program, filter.flags & !filter.optional_flags),

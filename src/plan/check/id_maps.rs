@@ -79,6 +79,6 @@ fn is_mapped(mappings: &Mappings<'_>, id: u32) -> bool {
 pub(super) fn mapped(mappings: &Mappings<'_>, id: u32, at: &At<'_>, report: &mut Report<'_>) {
     // Without any mapping, and with too many, that is the problem to be told.
     if (1..=MOST).contains(&mappings.len()) && !is_mapped(mappings, id) {
-        report.say_number(at, error!("", "{} is not mapped in the user namespace"), id.into());
+        report.say_number(at, error!("", "{} is not mapped in the user namespace: add it to linux.uidMappings or gidMappings"), id.into());
     }
 }
