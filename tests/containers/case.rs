@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::bundle::{self, Words};
+use crate::caller::Caller;
 use crate::launch::read;
 use crate::probe;
 use crate::refuse;
@@ -17,7 +18,7 @@ use crate::steps::{self, Stage};
 use crate::sys::Outcome;
 use crate::world::{self, CANARY, FOLDER, STATE, Snapshot, World};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "config",
     "base",
@@ -32,6 +33,7 @@ const KEYS: [&str; 14] = [
     "complaint",
     "defence",
     "trial",
+    "rootless",
 ];
 
 /// What `"profile"` puts into the config: the default seccomp profiles of clients.
@@ -111,12 +113,24 @@ impl Case {
         Some(Case { name, written: self.written.clone(), refused: String::new(), undefended })
     }
 
-    /// Why this runtime is said to differ; a case that passes in spite of it has a false reason.
-    /// `without NEED: REASON` is said only where the need is not met.
-    fn differs(&self, runtime: &Runtime) -> Option<&str> {
-        let reason = self.written.get("differs")?.get(&runtime.name)?.as_str()?;
-        let condition = reason.strip_prefix("without ").and_then(|rest| rest.split_once(": "));
-        condition.is_none_or(|(need, _)| runtime.lacks(need).is_some()).then_some(reason)
+    /// Why this runtime, or this caller, is said to differ; a case that passes in spite of it has a false reason.
+    /// `without NEED: REASON` is said only where the need is not met. `skip: ` is the beginning of a reason that is not tried; those of an
+    /// ordinary user are tried with `TRY=1` only, which takes a third more time.
+    fn differs(&self, runtime: &Runtime) -> Option<(bool, String)> {
+        let reason = |value: &Value| value.get(&runtime.name)?.as_str().map(str::to_string);
+        let by_runtime = self.written.get("differs").and_then(reason).filter(|reason| {
+            let condition = reason.strip_prefix("without ").and_then(|rest| rest.split_once(": "));
+            condition.is_none_or(|(need, _)| runtime.lacks(need).is_some())
+        });
+        if let Some(reason) = by_runtime {
+            return Some((reason.starts_with("skip: "), format!("{} differs: {reason}", runtime.name)));
+        }
+        runtime.caller.user()?;
+        let written = self.written.get("rootless")?;
+        let reason = written.as_str().or_else(|| written.get(runtime.caller.name())?.as_str())?;
+        let may_not_be_tried = reason.strip_prefix("skip: ");
+        let is_tried = may_not_be_tried.is_none() && std::env::var_os("TRY").is_some();
+        Some((!is_tried, format!("needs root: {}", may_not_be_tried.unwrap_or(reason))))
     }
 
     /// Runs it: the verdict also counts what is left behind.
@@ -124,10 +138,10 @@ impl Case {
         if let Some(missing) = self.needs().find_map(|need| runtime.lacks(need)) {
             return Verdict::Skipped(missing);
         }
-        let reason = self.differs(runtime);
-        if let Some(reason) = reason.filter(|reason| reason.starts_with("skip: ")) {
-            return Verdict::Skipped(format!("{} differs, {reason}", runtime.name));
-        }
+        let reason = match self.differs(runtime) {
+            Some((true, reason)) => return Verdict::Skipped(reason),
+            other => other.map(|(_, reason)| reason),
+        };
         let mut complaints = Vec::new();
         if let Err(why) = self.run_watched(world, runtime, number, &mut complaints) {
             complaints.push(why);
@@ -152,10 +166,16 @@ impl Case {
                 if std::env::var_os("VERBOSE").is_some() {
                     complaints.iter().for_each(|line| println!("      ({line})"));
                 }
-                Verdict::Skipped(format!("{} differs: {reason}", runtime.name))
+                Verdict::Skipped(reason)
             }
-            (Some(reason), true) => Verdict::Failed(vec![format!("passes, although it is said to differ: {reason}")]),
+            (Some(reason), true) => Verdict::Failed(vec![format!("passes, although it is said that {reason}")]),
         }
+    }
+
+    /// Whether it is tried as this caller: newer calls are refused one by one to root, all together to one kind of ordinary user.
+    pub fn is_for(&self, caller: Caller) -> bool {
+        let lacks_all = self.refused.contains(',') && !self.refused.contains(':');
+        caller == Caller::Root || self.refused.is_empty() || caller == Caller::Ranges && lacks_all
     }
 
     fn needs(&self) -> impl Iterator<Item = &str> {
@@ -167,10 +187,13 @@ impl Case {
         let mut written = Value::Object(self.written.clone());
         bundle::fill_in(&mut written, &words);
         self.make_bundle(&written, &words, runtime)?;
+        Self::give(&words, runtime)?;
         let before = Snapshot::take(world);
         complaints.extend(self.play(&written, words, runtime).err());
-        complaints.extend(before.differences_that_stay(world));
-        if complaints.is_empty() { Ok(()) } else { world::sweep(world, &before) }
+        // What has failed already is not waited for.
+        let patience = if complaints.is_empty() { 1500 } else { 50 };
+        complaints.extend(before.differences_after(world, Duration::from_millis(patience)));
+        if complaints.is_empty() { Ok(()) } else { world::sweep(world, &before, runtime.caller) }
     }
 
     fn play(&self, written: &Value, words: Words, runtime: &Runtime) -> Outcome<()> {
@@ -212,6 +235,11 @@ impl Case {
         fs::write(&config, text).map_err(|why| format!("{}: {why}", config.display()))
     }
 
+    /// Lets the caller own what the case begins with.
+    fn give(words: &Words, runtime: &Runtime) -> Outcome<()> {
+        [&words["DIR"], CANARY].into_iter().try_for_each(|path| runtime.caller.give(path))
+    }
+
     fn config(&self, written: &Value, words: &Words, runtime: &Runtime) -> Outcome<Value> {
         let base = match written.get("base").and_then(Value::as_str) {
             None => DEFAULT_CONFIG.to_string(),
@@ -227,7 +255,12 @@ impl Case {
         if runtime.name == "crun" {
             config["ociVersion"] = json!("1.0.2"); // crun 1.8 refuses a later one
         }
+        if runtime.caller == Caller::Alone {
+            bundle::merge(&mut config, &json!({ "linux": { "cgroupsPath": null } }));
+        }
         bundle::merge(&mut config, written.get("config").unwrap_or(&json!({})));
+        let patch = runtime.caller.patch(&config);
+        bundle::merge(&mut config, &patch);
         bundle::fill_in(&mut config, words);
         Ok(config)
     }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::RawFd;
+use std::os::unix::fs::fchown;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -52,6 +53,11 @@ fn create(path: &str) -> Outcome<File> {
     File::create(path).map_err(|why| format!("{path}: {why}"))
 }
 
+/// What a user is handed it may also open again.
+fn give(file: &File, user: Option<u32>) -> Outcome<()> {
+    user.map_or(Ok(()), |user| fchown(file, Some(user), Some(user))).map_err(|why| format!("fchown: {why}"))
+}
+
 impl Launch {
     /// Starts it; its output goes to files whose names begin with `log`.
     pub fn start(self, log: &str) -> Outcome<Running> {
@@ -65,12 +71,16 @@ impl Launch {
         if let Some((rows, columns)) = self.terminal {
             let (master, slave) = sys::open_terminal(rows, columns)?;
             let slave = File::from(slave);
+            give(&slave, self.user)?;
             let again = || slave.try_clone().map(Stdio::from).map_err(|why| why.to_string());
             command.stdin(again()?).stdout(again()?).stderr(again()?);
             setup.has_terminal = true;
             screen = Some(Screen::of_terminal(master)?);
         } else {
-            command.stdin(input(&self.input, log)?).stdout(create(&output)?).stderr(create(&errors)?);
+            let (output, errors) = (create(&output)?, create(&errors)?);
+            give(&output, self.user)?;
+            give(&errors, self.user)?;
+            command.stdin(input(&self.input, log)?).stdout(output).stderr(errors);
         }
         for (number, path) in &self.inherited {
             setup.inherited.push((sys::move_up(&open(path)?)?, *number));

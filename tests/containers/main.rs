@@ -1,17 +1,19 @@
 //! The container tests' one program: it runs cases, is the payload that looks around, and the virtual machine's init.
 //!
-//! `containers cases [--folder DIR] [--runtime PATH] [--busybox PATH] [WORD…]` runs the cases whose names contain a word.
+//! `containers cases [--folder DIR] [--runtime PATH] [--busybox PATH] [--as CALLER] [WORD…]` runs the cases whose names contain a word.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use caller::Caller;
 use case::{Case, Verdict};
 use runtime::Runtime;
 use sys::Outcome;
 use world::World;
 
 mod bundle;
+mod caller;
 mod case;
 mod crash;
 mod expect;
@@ -95,6 +97,8 @@ pub fn is_slow() -> bool {
 /// What to run, from the command line and the environment.
 struct Choice {
     folder: String,
+    /// As whom the runtime is called: root unless it is said, the one after the other, with commas.
+    callers: String,
     runtime: String,
     busybox: String,
     words: Vec<String>,
@@ -108,6 +112,7 @@ fn choice(arguments: &[String]) -> Outcome<Choice> {
     let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let mut choice = Choice {
         folder: format!("{top}/tests/containers/cases"),
+        callers: "root".into(),
         runtime: format!("{top}/target/dist/x86_64-unknown-linux-musl/ocinit"),
         busybox: "/bin/busybox".into(),
         words: Vec::new(),
@@ -120,6 +125,7 @@ fn choice(arguments: &[String]) -> Outcome<Choice> {
             "--folder" => &mut choice.folder,
             "--runtime" => &mut choice.runtime,
             "--busybox" => &mut choice.busybox,
+            "--as" => &mut choice.callers,
             "--undefended" => choice.undefended.insert(String::new()),
             word => {
                 choice.words.push(word.to_string());
@@ -179,29 +185,69 @@ fn run_cases(world: &World, choice: &Choice) -> Outcome<i32> {
         cases.extend(again);
     }
     cases.retain(|case| choice.words.is_empty() || choice.words.iter().any(|word| case.name.contains(word.as_str())));
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (number, case) in cases.iter().enumerate() {
+    let mut all = Count::default();
+    for name in choice.callers.split(',') {
+        let caller = Caller::named(name)?;
+        caller.settle(world)?;
+        let (runtime, undefended) = (runtime.called_by(caller), undefended.called_by(caller));
+        let count = run_all(world, &cases, &runtime, &undefended);
+        println!(
+            "with {}, {}, {}:",
+            runtime.name,
+            if is_virtual_machine() { "in a virtual machine" } else { "on the host" },
+            caller.about()
+        );
+        println!("{count}");
+        all.add(&count);
+    }
+    if choice.callers.contains(',') {
+        println!("{all}");
+    }
+    Ok(i32::from(all.failed > 0 || all.passed == 0))
+}
+
+/// How many cases ended how.
+#[derive(Default)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Count {
+    fn add(&mut self, other: &Count) {
+        (self.passed, self.failed, self.skipped) = (self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped);
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+fn run_all(world: &World, cases: &[Case], runtime: &Runtime, undefended: &Runtime) -> Count {
+    let mut count = Count::default();
+    for (number, case) in cases.iter().filter(|case| case.is_for(runtime.caller)).enumerate() {
         let begin = Instant::now();
-        let runtime = if case.undefended.is_empty() { &runtime } else { &undefended.without_defence(&case.undefended) };
+        let runtime = if case.undefended.is_empty() { runtime } else { &undefended.without_defence(&case.undefended) };
         let verdict = case.run(world, runtime, number + 1);
         let took = begin.elapsed().as_millis();
         match verdict {
             Verdict::Passed => {
                 println!("ok    {} ({took} ms)", case.name);
-                passed += 1;
+                count.passed += 1;
             }
             Verdict::Skipped(why) => {
                 println!("skip  {}: {why}", case.name);
-                skipped += 1;
+                count.skipped += 1;
             }
             Verdict::Failed(complaints) => {
                 println!("FAIL  {} ({took} ms)", case.name);
                 complaints.iter().for_each(|line| println!("      {line}"));
-                failed += 1;
+                count.failed += 1;
             }
         }
     }
-    println!("with {}, {}:", runtime.name, if is_virtual_machine() { "in a virtual machine" } else { "on the host" });
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    Ok(i32::from(failed > 0 || passed == 0))
+    count
 }

@@ -23,9 +23,13 @@ const NEWER: [&str; 14] = [
 /// What stands before a list where the answer is not an old kernel's ENOSYS but that of an outer sandbox which does not know the calls.
 const EPERM: &str = "EPERM:";
 
+/// The same where it is that of a security module.
+const EACCES: &str = "EACCES:";
+
 /// The numbers of calls that are named in a list with commas, and what they are answered.
 pub fn numbers(names: &str) -> Outcome<Vec<Refusal>> {
-    let (names, errno) = names.strip_prefix(EPERM).map_or((names, libc::ENOSYS), |names| (names, libc::EPERM));
+    let answered = |prefix, errno| names.strip_prefix(prefix).map(|names| (names, errno));
+    let (names, errno) = answered(EPERM, libc::EPERM).or(answered(EACCES, libc::EACCES)).unwrap_or((names, libc::ENOSYS));
     names
         .split(',')
         .filter(|name| !name.is_empty())

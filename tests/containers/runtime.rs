@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::caller::Caller;
 use crate::launch::read;
 use crate::sys::{Outcome, Refusal};
 use crate::world::FOLDER;
@@ -18,6 +19,8 @@ pub struct Runtime {
     pub refused: Vec<Refusal>,
     /// What it finds in its environment beyond what a step says.
     pub environment: Vec<(String, String)>,
+    /// As whom it is called, where a step does not say it.
+    pub caller: Caller,
 }
 
 impl Runtime {
@@ -31,7 +34,15 @@ impl Runtime {
         let version = Command::new(&path).arg("--version").output().map_err(|why| format!("{from}: {why}"))?;
         let words = String::from_utf8_lossy(&version.stdout).into_owned();
         let name = words.split_whitespace().next().ok_or(format!("{from} --version says nothing"))?;
-        Ok(Runtime { name: name.to_string(), path, refused, environment: preload.into_iter().collect() })
+        Ok(Runtime { name: name.to_string(), path, refused, environment: preload.into_iter().collect(), caller: Caller::Root })
+    }
+
+    /// The same, called by somebody else.
+    pub fn called_by(&self, caller: Caller) -> Runtime {
+        let mut runtime = self.clone();
+        runtime.environment.extend(caller.environment());
+        runtime.caller = caller;
+        runtime
     }
 
     /// The same without a defence, where it was built so that tests can take it away.
@@ -55,6 +66,9 @@ impl Runtime {
 
     /// Why a need of a case is not met, if it is not.
     pub fn lacks(&self, need: &str) -> Option<String> {
+        if let Some(right) = self.caller.user().and_then(|_| right_of_root(need, self.caller)) {
+            return Some(format!("needs root: {right}"));
+        }
         let is_met = match need {
             "cgroup-controllers" => ["memory", "pids", "cpu"].iter().all(|name| read("/sys/fs/cgroup/cgroup.controllers").contains(name)),
             "cgroup-v1" => crate::world::layout() == "v1",
@@ -80,14 +94,33 @@ impl Runtime {
             "no-apparmor" => !has_apparmor(),
             "selinux" => Path::new("/sys/fs/selinux/enforce").exists(),
             "no-selinux" => !Path::new("/sys/fs/selinux/enforce").exists(),
+            "ordinary-user" => self.caller != Caller::Root,
+            "alone" => self.caller == Caller::Alone,
+            "ranges" => self.caller == Caller::Ranges,
             "whole-machine" => crate::is_virtual_machine(),
             "initramfs" => read("/proc/self/mountinfo").lines().any(|line| line.contains(" - rootfs ")),
             // A tmpfs, where the tests lie, can be id-mapped.
             "linux-6.3" => is_kernel_at_least(6, 3),
             _ => return Some(format!("needs {need}, which nobody knows")),
         };
-        (!is_met).then(|| format!("needs {need}"))
+        let name = match need {
+            "ordinary-user" | "alone" | "ranges" => "an ordinary user of that kind (tests/containers/rootless)",
+            need => need,
+        };
+        (!is_met).then(|| format!("needs {name}"))
     }
+}
+
+/// What of root's rights a need is, which this caller has not.
+fn right_of_root(need: &str, caller: Caller) -> Option<&'static str> {
+    Some(match need {
+        "cgroup-controllers" if caller == Caller::Alone => "a cgroup with controllers",
+        "cgroup-v1" | "hybrid" => "cgroup v1, which is not delegated",
+        "cap_sys_resource" => "CAP_SYS_RESOURCE",
+        "images" => "loop devices",
+        "veth" => "network interfaces of the host",
+        _ => return None,
+    })
 }
 
 /// Whether virtual network interfaces can be made, in a namespace of their own.

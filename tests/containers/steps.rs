@@ -26,7 +26,7 @@ pub const OCINIT_KEYS: [&str; 17] = [
 #[rustfmt::skip]
 const VERBS: [(&str, &[&str], Verb); 17] = [
     ("ocinit", &OCINIT_KEYS, Stage::call),
-    ("sh", &["sh", "exit", "stdout", "stderr", "env"], Stage::shell),
+    ("sh", &["sh", "exit", "stdout", "stderr", "env", "user"], Stage::shell),
     ("file", &["file", "text"], Stage::file),
     ("await", &["await", "text"], Stage::await_file),
     ("await_status", &["await_status", "of"], Stage::await_status),
@@ -133,8 +133,13 @@ impl Stage {
                 .filter_map(Value::as_u64)
                 .map(|id| id as u32)
                 .collect(),
-            user: step.get("user").and_then(Value::as_u64).map(|id| id as u32),
+            user: self.user(step),
         })
+    }
+
+    /// As whom a step is done: the caller, unless it says so.
+    fn user(&self, step: &Map<String, Value>) -> Option<u32> {
+        step.get("user").and_then(Value::as_u64).map(|id| id as u32).or(self.runtime.caller.user())
     }
 
     fn is_ours(&self) -> bool {
@@ -210,7 +215,7 @@ impl Stage {
         environment.extend(self.words.iter().map(|(word, meaning)| (word.to_string(), meaning.clone())));
         let arguments = [&busybox, "sh", "-eu", "-c", &text(step, "sh").unwrap_or_default()].map(str::to_string).to_vec();
         let log = self.next_log();
-        let launch = Launch { arguments, folder: self.words["BUNDLE"].clone(), environment, ..Launch::default() };
+        let launch = Launch { arguments, folder: self.words["BUNDLE"].clone(), environment, user: self.user(step), ..Launch::default() };
         judge(step, &launch.start(&log)?.wait(patience())?, self.is_ours())
     }
 
@@ -253,7 +258,8 @@ impl Stage {
     /// Listens behind `@DIR@/NAME.sock` for what is said by sd_notify(3).
     fn manager(&mut self, step: &Map<String, Value>) -> Outcome<()> {
         let name = text(step, "manager").unwrap_or_default();
-        let manager = Manager::listen(&format!("{}/{name}.sock", self.words["DIR"]))?;
+        let manager = Manager::listen(&self.socket(&name))?;
+        self.runtime.caller.give(&self.socket(&name))?;
         self.managers.insert(name, manager);
         Ok(())
     }
@@ -268,16 +274,22 @@ impl Stage {
 
     fn agent(&mut self, step: &Map<String, Value>) -> Outcome<()> {
         let name = text(step, "agent").unwrap_or_default();
-        let agent = Screen::of_agent(&format!("{}/{name}.sock", self.words["DIR"]))?;
+        let agent = Screen::of_agent(&self.socket(&name))?;
+        self.runtime.caller.give(&self.socket(&name))?;
         self.consoles.insert(name, agent);
         Ok(())
     }
 
     fn console(&mut self, step: &Map<String, Value>) -> Outcome<()> {
         let name = text(step, "console").unwrap_or_default();
-        let screen = Screen::of_socket(&format!("{}/{name}.sock", self.words["DIR"]))?;
+        let screen = Screen::of_socket(&self.socket(&name))?;
+        self.runtime.caller.give(&self.socket(&name))?;
         self.consoles.insert(name, screen);
         Ok(())
+    }
+
+    fn socket(&self, name: &str) -> String {
+        format!("{}/{name}.sock", self.words["DIR"])
     }
 
     fn screen(&self, step: &Map<String, Value>) -> Outcome<Screen> {

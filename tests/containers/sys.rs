@@ -311,6 +311,8 @@ pub fn number_of(name: &str) -> Option<u32> {
         "statx" => libc::SYS_statx,
         "faccessat2" => libc::SYS_faccessat2,
         "keyctl" => libc::SYS_keyctl,
+        "mount" => libc::SYS_mount,
+        "clone" => libc::SYS_clone,
         _ => return None,
     };
     Some(number as u32)

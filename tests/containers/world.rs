@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::caller::{Caller, RUNTIME_DIR};
 use crate::launch::read;
 use crate::reaper;
 use crate::sys::{self, Outcome};
@@ -123,7 +124,10 @@ impl Snapshot {
             parts: vec![
                 ("mount", read("/proc/self/mountinfo").lines().map(str::to_string).collect()),
                 ("cgroup", cgroups(&world.name)),
-                ("state", ["/run/ocinit", "/run/runc", "/run/crun", STATE].iter().flat_map(|folder| tree(folder, false)).collect()),
+                (
+                    "state",
+                    ["/run/ocinit", "/run/runc", "/run/crun", STATE, RUNTIME_DIR].iter().flat_map(|folder| tree(folder, false)).collect(),
+                ),
                 ("canary", tree(CANARY, true)),
                 ("process", processes()),
             ],
@@ -142,7 +146,12 @@ impl Snapshot {
 
     /// Compares until nothing differs any more, for what the kernel ends a moment later.
     pub fn differences_that_stay(&self, world: &World) -> Vec<String> {
-        let end = Instant::now() + Duration::from_millis(1500);
+        self.differences_after(world, Duration::from_millis(1500))
+    }
+
+    /// The same for as long as one has patience.
+    pub fn differences_after(&self, world: &World, patience: Duration) -> Vec<String> {
+        let end = Instant::now() + patience;
         loop {
             let _ = reaper::reap();
             let found = self.differences(&Snapshot::take(world));
@@ -155,7 +164,7 @@ impl Snapshot {
 }
 
 /// Ends everything that a failed case has left, so that the next one begins clean.
-pub fn sweep(world: &World, before: &Snapshot) -> Outcome<()> {
+pub fn sweep(world: &World, before: &Snapshot, caller: Caller) -> Outcome<()> {
     let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end && before.parts[4].1 != processes() {
         let _ = sys::kill(-1, libc::SIGKILL);
@@ -174,10 +183,11 @@ pub fn sweep(world: &World, before: &Snapshot) -> Outcome<()> {
             let _ = sys::unmount_lazily(target);
         }
     }
-    for folder in [STATE, "/run/ocinit", "/run/runc", "/run/crun"] {
+    for folder in [STATE, "/run/ocinit", "/run/runc", "/run/crun", RUNTIME_DIR] {
         let _ = fs::remove_dir_all(folder);
     }
-    make(STATE)
+    make(STATE)?;
+    caller.settle(world)
 }
 
 /// All processes but this one, named.

@@ -156,7 +156,7 @@ impl<'w> Trial<'w> {
             left = Vec::new(); // it is alive, and meant to be
         }
         if !stays.is_empty() {
-            world::sweep(self.world, &start)?;
+            world::sweep(self.world, &start, self.runtime.caller)?;
         }
         let _ = std::fs::remove_dir_all(&self.words["DIR"]);
         Ok(Outcomes { ended, report, left, stays, is_told_later })
