@@ -180,13 +180,19 @@ fn from_docker(store: &Store, wanted: &Wanted<'_>) -> Result<Image> {
         [] => return Err(format!("has no image tagged {}", wanted.tag.unwrap_or("at all"))),
         _ => return Err("has several images: say which by --tag NAME:TAG".into()),
     };
-    let name = image["Config"].as_str().ok_or("manifest.json: no Config")?;
+    let name = inside(image["Config"].as_str().ok_or("manifest.json: no Config")?)?;
     let stem = name.rsplit('/').next().unwrap_or(name).trim_end_matches(".json");
     let digest = format!("sha256:{stem}");
     let configuration = store.document(name, sha256(&digest).is_ok().then_some(digest.as_str()))?;
     let layers = image["Layers"].as_array().ok_or("manifest.json: no Layers")?;
-    let layers = layers.iter().map(|layer| Ok((layer.as_str().ok_or("manifest.json: a layer without a name")?.to_string(), None)));
+    let layers = layers.iter().map(|layer| Ok((inside(layer.as_str().ok_or("manifest.json: a layer without a name")?)?.to_string(), None)));
     with_diff_ids(configuration, layers.collect::<Result<_>>()?)
+}
+
+/// A name of a part that lies in the image's own folder, whoever wrote it.
+fn inside(name: &str) -> Result<&str> {
+    let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
+    if leads_out { Err(format!("manifest.json: {} leads out of the image", text::shown(name))) } else { Ok(name) }
 }
 
 fn with_diff_ids(configuration: Value, layers: Vec<(String, Option<(String, u64)>)>) -> Result<Image> {
@@ -213,6 +219,14 @@ mod tests {
         assert!(is_same("linux/arm64", "linux/arm64/v8"));
         assert!(!is_same("linux/arm/v6", "linux/arm/v7"));
         assert!(!is_same("linux/amd64", "linux/arm64"));
+    }
+
+    #[test]
+    fn a_part_lies_in_the_image() {
+        for name in ["/etc/passwd", "../x", "a/../../x", ".."] {
+            assert!(inside(name).is_err(), "{name}");
+        }
+        assert_eq!(inside("a..b/layer.tar"), Ok("a..b/layer.tar"));
     }
 
     #[test]
