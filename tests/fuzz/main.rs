@@ -2,13 +2,41 @@
 //!
 //! Without coverage: the corpora are real files, and mutations know JSON. The same seed gives the same inputs.
 
+mod host;
 mod mutate;
 mod targets;
+
+// ocinit-host is a program, not a library: its parts that read what others wrote.
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/archive.rs"]
+mod archive;
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/layer.rs"]
+mod layer;
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/layout.rs"]
+mod layout;
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/progress.rs"]
+mod progress;
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/stream.rs"]
+mod stream;
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/text.rs"]
+mod text;
+#[allow(dead_code, reason = "not all of it is called here")]
+#[path = "../../cross/host/src/tree.rs"]
+mod tree;
 
 use std::panic;
 use std::time::{Duration, Instant};
 
 use mutate::Random;
+
+/// As those parts know them.
+pub type Error = String;
+pub type Result<T> = std::result::Result<T, String>;
 
 /// No input may keep a target longer.
 const MOST: Duration = Duration::from_secs(2);
@@ -28,6 +56,7 @@ fn main() {
         total += count;
         if findings == 0 { passed += 1 } else { failed += 1 }
     }
+    host::clean_up();
     println!("{total} executions with seed {seed}");
     println!("{passed} passed, {failed} failed, 0 skipped");
     std::process::exit(i32::from(failed > 0 || passed == 0));

@@ -5,6 +5,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::path::Path;
 
+use crate::host;
 use ocinit::mem::{Arena, List};
 use ocinit::names::syscalls::{AARCH64, ARM, Family, RISCV64, X86, X86_64};
 use ocinit::plan::boot::{self, Found, KernelLine};
@@ -20,7 +21,7 @@ pub struct Target {
     pub run: fn(&[u8], &mut Memory) -> Result<(), String>,
 }
 
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 11] = [
     Target { name: "config", corpus: configs, run: config },
     Target { name: "seccomp", corpus: profiles, run: seccomp },
     Target { name: "filter", corpus: filters, run: filter },
@@ -29,6 +30,9 @@ pub const ALL: [Target; 8] = [
     Target { name: "boot", corpus: boots, run: boot },
     Target { name: "command line", corpus: lines, run: command_line },
     Target { name: "messages", corpus: messages, run: messages_of_services },
+    Target { name: "layer", corpus: host::layers, run: host::layer },
+    Target { name: "image archive", corpus: host::archives, run: host::image_archive },
+    Target { name: "image layout", corpus: host::layouts, run: host::image_layout },
 ];
 
 /// Room for one input's arena, used again and again.
