@@ -88,6 +88,8 @@ fn change(path: &Path, value: &Value) -> Outcome<()> {
             "text" => told(path, fs::write(path, text))?,
             "folder" => told(path, fs::create_dir_all(path))?,
             "fifo" => sys::make_fifo(&name)?,
+            "json" => told(path, fs::write(path, value.to_string()))?,
+            "same" => told(path, fs::hard_link(text, path))?,
             "probe" => told(path, fs::hard_link(format!("{FOLDER}/probe"), path))?,
             "character" => {
                 let (major, minor) = text.split_once(':').ok_or("wants major:minor")?;

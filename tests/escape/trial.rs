@@ -26,9 +26,20 @@ pub struct Trial<'w> {
     after: Vec<Vec<String>>,
     terminal: bool,
     refused: Vec<Refusal>,
+    /// The program whose calls are disturbed, if it is not the runtime but what it starts; and where the payload's report is then.
+    pub inside: String,
+    report_at: String,
     /// Path in the bundle or canary, and what link takes its place for a moment.
     pub swaps: Vec<(String, String)>,
     pub words: Words,
+}
+
+/// What a trial is like when nothing is disturbed.
+pub struct Undisturbed {
+    pub calls: Vec<Call>,
+    /// What the payload finds.
+    pub report: Value,
+    pub ended: Ended,
 }
 
 /// What became of one disturbance.
@@ -41,6 +52,8 @@ pub struct Outcomes {
     pub stays: Vec<String>,
     /// Whether a command after it failed, and so told.
     pub is_told_later: bool,
+    /// Whether the call came at all: the order in which processes run may differ.
+    pub is_met: bool,
 }
 
 /// When and how a swap is made.
@@ -72,6 +85,8 @@ impl<'w> Trial<'w> {
             before: list("before"),
             after: list("after"),
             terminal: written.get("terminal") == Some(&json!(true)),
+            inside: text(written.get("inside")),
+            report_at: text(written.get("report")),
             refused: crate::refuse::numbers(&text(written.get("refuse")))?,
             swaps: swaps.map(|pair| (text(pair.get(0)), text(pair.get(1)))).collect(),
             case,
@@ -79,24 +94,35 @@ impl<'w> Trial<'w> {
         })
     }
 
-    /// Every call of an undisturbed run, and what the payload finds then.
-    pub fn calls(&self) -> Outcome<(Vec<Call>, Value)> {
+    /// Every call of an undisturbed run, what the payload finds then, and what is said.
+    pub fn calls(&self) -> Outcome<Undisturbed> {
         let mut calls = Vec::new();
         let outcomes = self.disturbed(&[], &mut |call| {
             calls.push(call);
             Act::Make
         })?;
         let ended = outcomes.ended?;
-        if ended.exit != 0 || !outcomes.left.is_empty() {
+        if ended.exit != 0 && self.inside.is_empty() || !outcomes.left.is_empty() {
             return Err(format!("undisturbed: exit {}, {:?}, {:?}", ended.exit, ended.errors, outcomes.left));
         }
+        if !self.inside.is_empty() {
+            calls.retain(|call| call.process >= supervise::INSIDE);
+        }
         calls.sort();
-        Ok((calls, outcomes.report.unwrap_or(Value::Null)))
+        Ok(Undisturbed { calls, report: outcomes.report.unwrap_or(Value::Null), ended })
     }
 
     /// Lets one call fail.
     pub fn with_fault(&self, at: Call, errno: i32) -> Outcome<Outcomes> {
-        self.disturbed(&[], &mut |call| if call == at { Act::Fail(errno) } else { Act::Make })
+        let mut is_met = false;
+        let outcomes = self.disturbed(&[], &mut |call| {
+            if call != at {
+                return Act::Make;
+            }
+            is_met = true;
+            Act::Fail(errno)
+        })?;
+        Ok(Outcomes { is_met, ..outcomes })
     }
 
     /// Swaps a path with a link when a call is about to be made.
@@ -105,13 +131,16 @@ impl<'w> Trial<'w> {
         let exchange = || tracee::exchange(path, &format!("{path}.other{number}"));
         let is_swapped = std::cell::Cell::new(false);
         let back = || if is_swapped.take() { exchange() } else { Ok(()) };
-        self.disturbed(&[&back], &mut |call| {
+        let mut is_met = false;
+        let outcomes = self.disturbed(&[&back], &mut |call| {
             if call != at {
                 return Act::Make;
             }
+            is_met = true;
             is_swapped.set(exchange().is_ok()); // or the path is not there yet
             if swap == Swap::Blink { Act::Watch } else { Act::Make }
-        })
+        })?;
+        Ok(Outcomes { is_met, ..outcomes })
     }
 
     fn disturbed(&self, after: &[&dyn Fn() -> Outcome<()>], before: &mut dyn FnMut(Call) -> Act) -> Outcome<Outcomes> {
@@ -128,7 +157,7 @@ impl<'w> Trial<'w> {
             }
         }
         let log = self.log("trial");
-        let ended = supervise::run(self.launch(&self.command), &log, before, &mut || {
+        let ended = supervise::run(self.launch(&self.command), &log, &self.inside, before, &mut || {
             after.iter().for_each(|work| drop(work()));
         });
         let mut is_told_later = false;
@@ -144,7 +173,9 @@ impl<'w> Trial<'w> {
             left = start.differences_that_stay(self.world);
         }
         let texts = ["trial", "before-0"].map(|name| crate::launch::read(format!("{}.out", self.log(name))));
-        let text = if self.terminal { ended.as_ref().map(|ended| ended.output.clone()).unwrap_or_default() } else { texts.concat() };
+        let text = if !self.report_at.is_empty() {
+            crate::launch::read(&self.report_at)
+        } else if self.terminal { ended.as_ref().map(|ended| ended.output.clone()).unwrap_or_default() } else { texts.concat() };
         let report = text.lines().find(|line| line.starts_with('{')).and_then(|line| serde_json::from_str(line).ok());
         let mut stays = left.clone();
         if !stays.is_empty() {
@@ -159,7 +190,7 @@ impl<'w> Trial<'w> {
             world::sweep(self.world, &start, self.runtime.caller)?;
         }
         let _ = std::fs::remove_dir_all(&self.words["DIR"]);
-        Ok(Outcomes { ended, report, left, stays, is_told_later })
+        Ok(Outcomes { ended, report, left, stays, is_told_later, is_met: true })
     }
 
     /// The payload looks around and ends.
@@ -203,6 +234,15 @@ fn as_before(path: &str) -> String {
     cut.map_or(path.to_string(), |(head, tail)| format!("{head}{tail}"))
 }
 
+/// A mount's peers are numbered anew in each run.
+fn without_peers(value: &Value) -> String {
+    let mut value = value.clone();
+    for peers in value.get_mut("propagation").and_then(Value::as_array_mut).into_iter().flatten() {
+        *peers = json!(peers.as_str().unwrap_or_default().trim_end_matches(|letter: char| letter.is_ascii_digit()));
+    }
+    value.to_string()
+}
+
 /// Of what the payload found that on which security rests, and which is the same in every run.
 pub fn essence(report: &Value, own: &Map<String, Value>) -> BTreeMap<String, String> {
     const WHOLE: [&str; 14] = [
@@ -227,7 +267,7 @@ pub fn essence(report: &Value, own: &Map<String, Value>) -> BTreeMap<String, Str
     for key in WHOLE {
         match report[key].as_object() {
             Some(parts) => {
-                found.extend(parts.iter().map(|(part, value)| (format!("{key} {}", as_before(part)), as_before(&value.to_string()))));
+                found.extend(parts.iter().map(|(part, value)| (format!("{key} {}", as_before(part)), as_before(&without_peers(value)))));
             }
             None => drop(found.insert(key.to_string(), report[key].to_string())),
         }
