@@ -7,6 +7,7 @@ use crate::names::subjects::HELP;
 pub const fn is_built(verb: Verb) -> bool {
     match verb {
         Verb::Blame | Verb::Chart | Verb::Top => cfg!(feature = "chart"),
+        Verb::Bundle => cfg!(feature = "install"),
         Verb::Check => cfg!(feature = "check"),
         Verb::Create | Verb::Delete | Verb::Kill | Verb::List | Verb::Start | Verb::State => cfg!(feature = "lifecycle"),
         Verb::Events | Verb::Stats => cfg!(feature = "events"),

@@ -70,6 +70,7 @@ pub struct CommandRow {
 pub enum Verb {
     Blame,
     Boot,
+    Bundle,
     Chart,
     Top,
     Leave,
@@ -328,6 +329,18 @@ pub const COMMANDS: &[CommandRow] = &reduced([
         summary: "draw the boot: when each service was begun, ran and was ready",
         description: "Times are in milliseconds after the start of process 1.",
         options: &[option!("svg", Switch, "as a picture")],
+        ..PLAIN
+    },
+    CommandRow {
+        name: "bundle",
+        verb: Some(Verb::Bundle),
+        arguments: "<action> [name] [directory]",
+        count: (1, 3),
+        summary: "install new versions of what `boot` runs, and go back",
+        description: "list [name]; install name directory (config.json, images, signatures); rollback name; remove name.\n   \
+            A new version is on trial from its next start on: if it is not ready for `stable` of boot.json, the one before is\n   \
+            started again. What runs goes on until then, or until `service restart`.",
+        options: &[option!("data=DIR", Text, "where bundles are installed (default: that of boot.json, else /var/lib/ocinit)")],
         ..PLAIN
     },
     CommandRow {

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod built;
+pub mod bundle;
 pub mod chart;
 pub mod check;
 pub mod features;

@@ -177,6 +177,7 @@ pub enum Command<'a> {
         id: &'a str,
         file: &'a CStr,
     },
+    Bundle(super::bundle::Request<'a>),
     Boot {
         path: Option<&'a CStr>,
         /// `--check`, `--dry-run`.
@@ -331,6 +332,12 @@ fn build<'a>(row: &CommandRow, verb: Verb, given: &Given<'a>) -> Result<'a, Requ
             },
             only_says: if given.is_on("dry-run") { Some(true) } else { given.is_on("check").then_some(false) },
         },
+        Verb::Bundle => Command::Bundle(super::bundle::Request {
+            action: given.id()?,
+            id: given.second()?,
+            image: given.arguments[2],
+            data: given.value("data"),
+        }),
         Verb::Seccomp => Command::Seccomp(super::seccomp::Request {
             action: given.id()?,
             path: given.arguments[1].unwrap_or_default(),

@@ -10,7 +10,7 @@ use super::flags::Verb;
 use super::output::{self, ContainerState};
 use super::parse::{CgroupManager, Command, Create, Exec, Global, ListFormat, Parsed, Request, Rootless, Run, Texts};
 use super::refusal::Refusal;
-use super::{boot, chart, check, features, flags, help, parse, ps, seccomp, service, spec, stats, update as values, version};
+use super::{boot, bundle, chart, check, features, flags, help, parse, ps, seccomp, service, spec, stats, update as values, version};
 use crate::container::create::{self, Gate};
 use crate::container::events::{self, Happened};
 use crate::container::hooks::Inherited;
@@ -227,6 +227,7 @@ impl<'a> Context<'a> {
             Command::Spec { bundle, rootless } if const { is_built(Verb::Spec) } => self.spec(*bundle, *rootless),
             Command::Features if const { is_built(Verb::Features) } => self.print(|out| features::print(&sys::knows_filter_flag, out)),
             Command::Boot { path, only_says: Some(is_dry_run), .. } => boot::check(*path, *is_dry_run, self.arena),
+            Command::Bundle(request) if const { is_built(Verb::Bundle) } => bundle::run(request, &self.log, self.arena),
             Command::Blame if const { is_built(Verb::Blame) } => chart::blame(self.arena),
             Command::Chart { svg } if const { is_built(Verb::Chart) } => chart::print_chart(*svg, self.arena),
             Command::Top if const { is_built(Verb::Top) } => chart::top(self.arena),
@@ -291,6 +292,7 @@ impl<'a> Context<'a> {
             device_fallback: self.global.device_fallback,
             is_detached,
             digest: "",
+            is_on_trial: false,
             gate,
             blocked_signals: sys::block_all(),
             environment: self.arguments.environ,

@@ -27,6 +27,19 @@ pub fn write(directory: &OwnedFd, name: &CStr, text: &[u8]) -> Result<(), Errno>
     rename(directory.as_fd(), new.as_c_str(), name)
 }
 
+/// Replaces a link.
+pub fn link(directory: &OwnedFd, name: &CStr, target: &CStr) -> Result<(), Errno> {
+    let new = beside(name);
+    match fs::symlinkat(target, directory, new.as_c_str()) {
+        Err(Errno::EXIST) => {
+            fs::unlinkat(directory, new.as_c_str(), fs::AtFlags::empty())?; // a power cut left it
+            fs::symlinkat(target, directory, new.as_c_str())?;
+        }
+        done => done?,
+    }
+    rename(directory.as_fd(), new.as_c_str(), name)
+}
+
 /// Removes a file or a link, if it is there.
 pub fn remove(directory: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     match fs::unlinkat(directory, name, fs::AtFlags::empty()) {

@@ -370,7 +370,7 @@ fn wrote<'a>(written: core::result::Result<usize, Errno>, text: &[u8], name: &'s
 }
 
 /// Removes what is in a directory: files, and one chain of directories after the other, from its end up, however deep they are.
-fn empty(directory: &OwnedFd) -> core::result::Result<(), Errno> {
+pub(super) fn empty(directory: &OwnedFd) -> core::result::Result<(), Errno> {
     loop {
         let mut here = fs::openat(directory, c".", OPEN, fs::Mode::empty())?; // to be read from its beginning
         let mut above = None;

@@ -5,12 +5,12 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use super::bundle::Bundle;
-use super::durable;
+use super::bundle::{self, Bundle};
+use super::{durable, facts};
 use crate::error::{Doing, Error, Result};
 use crate::mem::Arena;
 use crate::plan::image::{Image, Pin, Upper};
-use crate::sys::{self, Errno, fs};
+use crate::sys::{self, AsFd, Errno, fs};
 
 /// Where the public keys lie: files `NAME.pub` of 32 bytes. A file `required` beside them demands signatures, and `revoked` holds keys that do not
 /// count any more, each as 64 hexadecimal digits.
@@ -140,14 +140,25 @@ fn record(name: &CStr, number: u64) -> core::result::Result<(), Errno> {
 }
 
 /// Whether a bundle may be run: its config.json is what it is pinned to, and signed if that is demanded.
-pub fn check_bundle<'a>(bundle: &Bundle, digest: &str, arena: &Arena<'a>) -> Result<'a, ()> {
+///
+/// `is_accepted`: its release is written down as accepted, so that an older one is none from then on.
+pub fn check_bundle<'a>(bundle: &Bundle, digest: &str, is_accepted: bool, arena: &Arena<'a>) -> Result<'a, ()> {
     let path = arena.format(format_args!("{}/config.json", bundle.path))?;
     check_digest(bundle.text, digest).map_err(|why| Error::text("digest", path, why))?;
     if !is_demanded() {
         return Ok(());
     }
     check(bundle.text, path, arena)?;
-    admit(bundle.config.annotation(RELEASE).unwrap_or_default(), true, arena)
+    admit(bundle.config.annotation(RELEASE).unwrap_or_default(), is_accepted, arena)
+}
+
+/// The bundle at `path` has shown that it is good: its release is written down as accepted.
+pub fn accept<'a>(path: &'a CStr, arena: &Arena<'a>) -> Result<'a, ()> {
+    if !is_demanded() {
+        return Ok(());
+    }
+    let bundle = bundle::open(facts::open_procfs()?.as_fd(), path, arena)?;
+    check_bundle(&bundle, "", true, arena)
 }
 
 /// Whether a text is what it is pinned to: nothing, or `sha256:` and 64 digits.

@@ -3,18 +3,22 @@
 
 use core::ffi::CStr;
 
-use super::life::State;
+use super::life::{Event, State};
 use super::supervise::Init;
 use super::table::Head;
 use super::work;
-use crate::container::durable;
+use crate::container::{durable, versions};
 use crate::error::Reason;
-use crate::mem::PathBuffer;
+use crate::mem::{Arena, PathBuffer};
+use crate::names::subjects::INSTALL;
 use crate::plan::boot::Condition;
-use crate::sys::{Leave, fs};
+use crate::sys::{self, Leave, fs};
 
 /// The file, in the directory `data`.
 const ATTEMPTS: &CStr = c"attempts";
+
+/// Memory of a child that keeps a version.
+const KEEP_BYTES: usize = 64 << 10;
 
 impl Init<'_> {
     /// The service whose success says that the boot is good.
@@ -62,8 +66,31 @@ impl Init<'_> {
         self.boot.mount_of(path.as_c_str().to_str().unwrap_or_default())
     }
 
-    /// A service has come to this state: whether that makes the boot a good one.
+    /// In a child: whether bundles are installed in what this service has mounted.
+    pub fn look_for_installed(&mut self, mount: usize) {
+        if !INSTALL || self.mount_of_data() != Some(mount) {
+            return;
+        }
+        let _ = sys::with_memory(KEEP_BYTES, |room| {
+            let arena = Arena::over(room);
+            let place = versions::place(self.boot.data, "", &arena);
+            if let Ok(Some(directory)) = place.map_or(Ok(None), versions::open) {
+                versions::each_name(&directory, &mut |name| {
+                    if !name.to_bytes().starts_with(b".") {
+                        self.table.set_head(Head::HasMore, 1);
+                    }
+                })?;
+            }
+            Ok(())
+        }); // what cannot be read is not there
+    }
+
+    /// A service has come to this state: whether that makes the boot a good one, or shows bundles that were not there.
     pub fn consider(&mut self, index: usize, state: State) {
+        if state == State::Done && self.table.head(Head::HasMore) == 1 && self.mount_of_data() == Some(index) {
+            self.table.set_head(Head::HasMore, 0);
+            self.reload();
+        }
         if self.good_by_ms == u64::MAX || !matches!(state, State::Ready | State::Done) || self.verdict() != Some(index) {
             return;
         }
@@ -73,10 +100,38 @@ impl Init<'_> {
         let data = self.boot.data;
         let forgotten = work::fork(|| {
             let removed = durable::open_directory(data).and_then(|data| durable::remove(&data, ATTEMPTS));
-            crate::sys::exit(i32::from(removed.is_err()))
+            sys::exit(i32::from(removed.is_err()))
         });
         if let Err(errno) = forgotten {
             self.voice.say(4, format_args!("attempts: {}", Reason(errno)));
+        }
+    }
+
+    /// A new version is being started.
+    pub fn begin_trial(&mut self, index: usize) {
+        self.apply(index, Event::Trial);
+        self.voice.say(5, format_args!("{}: a new version is on trial", self.boot.services[index].id));
+    }
+
+    /// It has shown that it is good.
+    pub fn keep_version(&mut self, index: usize) {
+        if !INSTALL {
+            return;
+        }
+        let id = self.boot.services[index].id;
+        let kept = work::fork(|| {
+            let done = sys::with_memory(KEEP_BYTES, |room| {
+                let arena = Arena::over(room);
+                match versions::keep(self.boot.data, id, &arena) {
+                    Ok(()) => self.voice.say(5, format_args!("{id}: the new version is kept")),
+                    Err(error) => self.voice.say(3, format_args!("{id}: the new version is not kept: {error}")),
+                }
+                Ok(())
+            });
+            sys::exit(i32::from(done.is_err()))
+        });
+        if let Err(errno) = kept {
+            self.voice.say(3, format_args!("{id}: the new version is not kept: {}", Reason(errno)));
         }
     }
 

@@ -72,6 +72,8 @@ pub enum Event {
     Cleaned,
     /// The time of [`Life::next_ms`] has come.
     Time,
+    /// It is a new version, which has to show that it is good.
+    Trial,
     /// Somebody wants it up.
     Start,
     /// Somebody wants it down.
@@ -97,6 +99,8 @@ pub enum Action {
     Clean,
     /// Do what its policy says for one that is given up.
     GiveUp,
+    /// The version that was on trial is good.
+    Keep,
 }
 
 /// A service, as far as it changes.
@@ -112,6 +116,8 @@ pub struct Life {
     pub is_unwell: bool,
     /// Whether it is given up once it is clean.
     pub is_given_up: bool,
+    /// Whether it has to show that it is good: any other end than being kept is followed by what was there before.
+    pub is_on_trial: bool,
     /// Where it goes when it is clean.
     pub then: State,
     /// Its process; 0 without one.
@@ -186,9 +192,10 @@ impl Life {
         if was_up {
             self.failures = 0;
         }
+        let was_on_trial = core::mem::take(&mut self.is_on_trial);
         self.then = if !self.is_wanted {
             State::Stopped
-        } else if core::mem::take(&mut self.is_again) {
+        } else if core::mem::take(&mut self.is_again) || was_on_trial && !(is_ok && policy.kind != Kind::Service) {
             State::Waiting
         } else if code == DO_NOT_RESTART {
             State::Failed
@@ -200,10 +207,17 @@ impl Life {
             self.is_given_up = policy.restart == Restart::No || is_over;
             if self.is_given_up { State::Failed } else { State::Backoff }
         };
+        self.is_on_trial = was_on_trial && self.then == State::Done;
         if matches!(self.then, State::Waiting | State::Backoff) {
             self.restarts += 1;
         }
         Action::Clean
+    }
+
+    /// It is ready, and on trial for a while from now on if it has to show that it is good.
+    fn make_ready(&mut self, policy: &Policy, now: u64) {
+        self.state = State::Ready;
+        self.deadline_ms = if self.is_on_trial { now + u64::from(policy.trial_ms.max(1)) } else { 0 };
     }
 
     fn delay_ms(&self, policy: &Policy) -> u64 {
@@ -223,7 +237,10 @@ pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, A
         (State::Preparing, Event::Prepared(pid)) => {
             (life.pid, life.since_ms, life.deadline_ms) = (pid, now, 0);
             let is_service = policy.kind == Kind::Service;
-            life.state = if is_service && policy.ready == Ready::Started { State::Ready } else { State::Starting };
+            life.state = State::Starting;
+            if is_service && policy.ready == Ready::Started {
+                life.make_ready(policy, now);
+            }
             if life.state == State::Starting && (is_service || policy.has_start_timeout) && start_timeout > 0 {
                 life.deadline_ms = now + start_timeout;
             }
@@ -236,7 +253,7 @@ pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, A
         }
         (State::Preparing | State::Stopping, Event::Broken) => life.end(policy, 255, now),
         (State::Starting, Event::Ready) if policy.kind == Kind::Service => {
-            (life.state, life.deadline_ms) = (State::Ready, 0);
+            life.make_ready(policy, now);
             watch(&mut life, policy, now);
             Action::None
         }
@@ -261,7 +278,15 @@ pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, A
             life.stop(policy, now);
             Action::Abort
         }
+        (State::Preparing | State::Stopping, Event::Trial) => {
+            life.is_on_trial = true;
+            Action::None
+        }
         (State::Starting | State::Ready, Event::Time) if !(is_due || is_silent) => Action::None,
+        (State::Ready, Event::Time) if !is_silent && life.is_on_trial => {
+            (life.is_on_trial, life.deadline_ms) = (false, 0);
+            Action::Keep
+        }
         (State::Starting | State::Ready, Event::Time | Event::Unwell) => {
             life.is_unwell = true;
             life.stop(policy, now);
@@ -281,6 +306,7 @@ pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, A
             match life.state {
                 State::Backoff => life.deadline_ms = now + life.delay_ms(policy),
                 State::Failed if life.is_given_up => return (life, Action::GiveUp),
+                State::Done if core::mem::take(&mut life.is_on_trial) => return (life, Action::Keep),
                 _ => {}
             }
             Action::None
@@ -314,7 +340,7 @@ pub fn next(policy: &Policy, mut life: Life, event: Event, now: u64) -> (Life, A
 }
 
 fn begin(life: &mut Life, now: u64, start_timeout: u64) -> Action {
-    (life.state, life.is_unwell) = (State::Preparing, false);
+    (life.state, life.is_unwell, life.is_on_trial) = (State::Preparing, false, false);
     life.deadline_ms = if start_timeout > 0 { now + start_timeout } else { 0 };
     Action::Prepare
 }

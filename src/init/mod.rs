@@ -26,6 +26,7 @@ pub use work::STATE_ROOT;
 use crate::container::own_executable;
 use crate::error::{Error, Result};
 use crate::mem::Arena;
+use crate::names::subjects::INSTALL;
 use crate::plan::boot::{Boot, KernelLine, Ready, Task};
 use crate::sys::{self, Arguments, AsFd, CPointer, Errno, Events, Place, fs, task};
 
@@ -35,6 +36,9 @@ use supervise::{Again, Init, Live, Phase, token};
 use table::{DIRECTORY, FILE, Head, ROW_WORDS, Row, Table};
 use voice::Voice;
 use work::Origin;
+
+/// Names the directory `data` for the commands.
+pub const DATA_LINK: &core::ffi::CStr = c"/run/ocinit/@boot/data";
 
 /// How this life of PID 1 began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +180,10 @@ fn begin<'b>(
         return Err(Errno::BUSY); // another one is running
     }
     make_directories()?;
+    if INSTALL {
+        let _ = fs::unlinkat(fs::CWD, DATA_LINK, fs::AtFlags::empty()); // of a life before
+        let _ = fs::symlinkat(boot.data, fs::CWD, DATA_LINK); // then the commands go by the usual place
+    }
     let count = boot.services.len();
     let lives = arena.slice(count, |index| live(boot, index)).map_err(|_| Errno::NOMEM)?;
     for (service, live) in boot.services.iter().zip(lives.iter_mut()) {

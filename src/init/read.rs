@@ -5,12 +5,14 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use crate::container::trust;
+use crate::container::{trust, versions};
 use crate::error::Error;
 use crate::json;
 use crate::json::Oddity;
 use crate::mem::{Arena, Full, List};
+use crate::names::subjects::INSTALL;
 use crate::plan::boot::{self, Boot, Found, Input, KernelLine, Kind, Result, Tell, words};
+use crate::plan::versions::{Record, Start};
 use crate::spec::Entry;
 use crate::spec::boot as written;
 use crate::sys::{self, Errno, OwnedFd, fs};
@@ -56,6 +58,7 @@ pub fn plan<'a>(place: &Place<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Re
         found: List::default(),
         file: written::Boot::default(),
         left_out: 0,
+        places: &[],
     };
     let is_directory = !named.is_empty() && is_directory(reader.path(&[named])?);
     if named.is_empty() || is_directory {
@@ -76,11 +79,13 @@ pub fn plan<'a>(place: &Place<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> Re
         (false, directory) => directory,
     };
     if !line.is_rescue {
+        reader.installed()?;
         reader.bundles(directory, Kind::Service, false)?;
         for (name, kind, is_early) in PLACES {
             reader.bundles(reader.join(directory, name)?, kind, is_early)?;
         }
         reader.listed()?;
+        reader.installed_alone()?;
     }
     let mut disabled = List::default();
     for name in reader.names(DISABLED, "")? {
@@ -110,6 +115,8 @@ struct Reader<'r, 't, 'a> {
     tell: &'r mut Tell<'t>,
     found: List<'a, Found<'a>>,
     file: written::Boot<'a>,
+    /// The ids of what is installed.
+    places: &'a [&'a str],
     /// Those that were not even looked at.
     left_out: usize,
 }
@@ -247,6 +254,48 @@ impl<'a> Reader<'_, '_, 'a> {
         Ok(fs::accessat(fs::CWD, config, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok())
     }
 
+    fn data(&self) -> &'a str {
+        if self.file.data.is_empty() { boot::DATA } else { self.file.data }
+    }
+
+    /// What is installed, and of which nothing else is there.
+    fn installed(&mut self) -> Result<()> {
+        if INSTALL {
+            self.places = self.names(self.join(self.data(), "bundles")?, "")?;
+        }
+        Ok(())
+    }
+
+    /// The bundles that are installed and nothing else, after all others.
+    fn installed_alone(&mut self) -> Result<()> {
+        for id in self.places {
+            if !self.found.iter().any(|found| found.id == *id) {
+                let path = self.join(self.join(self.data(), "bundles")?, id)?;
+                self.bundle(Found { id, path, number: u32::MAX, ..Found::default() })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directories whose config.json says how a bundle is kept up: the one that will be started, and while that is new what it can be
+    /// gone back from. What is not installed lies where it was found.
+    fn sources(&self, id: &str, path: &'a str) -> Result<[&'a str; 2]> {
+        if !self.places.contains(&id) {
+            return Ok([path, ""]);
+        }
+        let at = self.join(self.join(self.data(), "bundles")?, id)?;
+        let opened = versions::open(self.arena.format(format_args!("{}{at}", self.root))?);
+        let record = opened.ok().flatten().map(|directory| versions::read(&directory, self.arena)).transpose();
+        let place = |version: Option<&str>| version.map_or(Ok(path), |version| self.join(at, version));
+        let record: Record<'a> = record.ok().flatten().unwrap_or_default();
+        Ok(match record.start(at != path) {
+            Start::Nothing => [path, ""],
+            Start::Version(version, _) => [place(Some(version))?, ""],
+            Start::Trial(version) => [place(Some(version))?, place(record.other())?],
+            Start::Back { to, .. } => [place(to)?, ""],
+        })
+    }
+
     /// The bundles that boot.json names by their directory.
     fn listed(&mut self) -> Result<()> {
         for bundle in self.file.bundles.iter().filter(|bundle| !bundle.bundle.is_empty()) {
@@ -266,10 +315,15 @@ impl<'a> Reader<'_, '_, 'a> {
             self.left_out += 1;
             return Ok(());
         }
-        let config = self.path(&[self.join(found.path, "config.json")?])?;
+        let [source, before] = self.sources(found.id, found.path)?;
+        let config = self.path(&[self.join(source, "config.json")?])?;
         let is_listed = self.file.bundles.iter().any(|bundle| bundle.id == found.id && !bundle.bundle.is_empty());
         let digest = self.file.bundles.iter().filter(|bundle| bundle.id == found.id).last().map_or("", |bundle| bundle.digest);
-        match self.annotations(config, digest) {
+        let mut read = self.annotations(config, digest);
+        if !before.is_empty() && !matches!(read, Ok(Ok(_))) {
+            read = self.annotations(self.path(&[self.join(before, "config.json")?])?, digest);
+        }
+        match read {
             Ok(Ok((annotations, sources))) => (found.annotations, found.sources) = (annotations, sources),
             Ok(Err(problem)) => found.problem = problem,
             Err(Errno::NOENT) if is_listed => {} // it may lie on what is mounted later

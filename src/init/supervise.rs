@@ -247,6 +247,7 @@ impl Init<'_> {
             Action::Kill => self.signal(index, c::SIGKILL as i32),
             Action::Clean => self.clean(index),
             Action::GiveUp => self.give_up(index),
+            Action::Keep => self.keep_version(index),
         }
     }
 
@@ -330,6 +331,7 @@ impl Init<'_> {
                 let mounted = || {
                     work::mount(mount, (self.boot, index, self.is_device), output.as_fd(), &self.origin, &self.voice);
                     self.count_attempt(Some(index));
+                    self.look_for_installed(index);
                 };
                 work::fork(mounted).map(Some)
             }
@@ -374,6 +376,8 @@ impl Init<'_> {
             id: service.id,
             bundle,
             digest: service.digest,
+            data: self.boot.data,
+            exit: self.lives[index].life.exit,
             policy: service.policy,
             output,
             ready,
@@ -463,7 +467,15 @@ impl Init<'_> {
             return self.apply(index, Event::Cleaned);
         }
         let mut message = [0; 5];
-        let received = self.lives[index].report.get().map(|report| sys::receive(report, &mut message));
+        let received = loop {
+            match (self.lives[index].report.get().map(|report| sys::receive(report, &mut message)), message[0]) {
+                (Some(Ok((1, _))), work::ON_TRIAL) => self.begin_trial(index),
+                (Some(Ok((1, _))), _) => {
+                    self.voice.say(4, format_args!("{}: what was there before is started", self.boot.services[index].id));
+                }
+                (received, _) => break received,
+            }
+        };
         self.lives[index].report.close();
         match (received, message) {
             (Some(Ok((5, master))), [work::STARTED, pid @ ..]) => {

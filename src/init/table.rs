@@ -54,6 +54,8 @@ pub enum Head {
     IsLeft,
     /// How many boots in a row were not good, this one included.
     Attempts,
+    /// Whether bundles are installed in what was just mounted: then all is read again.
+    HasMore,
 }
 
 /// Words of a row.
@@ -205,7 +207,7 @@ pub fn text<'b>(row: &[u32], at: Row, buffer: &'b mut [u8; TEXT_WORDS * 4]) -> &
 
 /// Writes a life into its row.
 pub fn set_life(row: &mut [u32], life: &Life) {
-    let flags = [life.is_wanted, life.is_again, life.is_unwell, life.is_given_up];
+    let flags = [life.is_wanted, life.is_again, life.is_unwell, life.is_given_up, life.is_on_trial];
     row[Row::State as usize] = life.state as u32;
     row[Row::Then as usize] = life.then as u32;
     row[Row::Flags as usize] = flags.iter().enumerate().map(|(bit, flag)| u32::from(*flag) << bit).sum();
@@ -229,6 +231,7 @@ pub fn life(row: &[u32]) -> Life {
         is_again: flag(1),
         is_unwell: flag(2),
         is_given_up: flag(3),
+        is_on_trial: flag(4),
         pid: word(Row::Pid),
         exit: word(Row::Exit) as i32,
         failures: word(Row::Failures),
@@ -323,6 +326,7 @@ mod tests {
             is_again: false,
             is_unwell: true,
             is_given_up: true,
+            is_on_trial: true,
             pid: 12,
             exit: -1,
             failures: 3,

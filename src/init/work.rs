@@ -10,9 +10,11 @@ use super::{early, linuxkit};
 use crate::container::create::{self, Gate, Notify};
 use crate::container::delete;
 use crate::container::hooks::Inherited;
+use crate::container::versions;
 use crate::error::{Error, Reason, Result};
 use crate::log::{Format, Log, Output};
 use crate::mem::{Arena, List, PathBuffer};
+use crate::names::subjects::INSTALL;
 use crate::plan::Options;
 use crate::plan::boot::{Boot, Mount, Policy};
 use crate::plan::cgroup::Manager;
@@ -47,6 +49,11 @@ pub fn fork(child: impl FnOnce()) -> core::result::Result<u32, Errno> {
     }
 }
 
+/// Only bytes of messages that come before: it is a new version on trial; it is what was there before one that was not good.
+pub const ON_TRIAL: u8 = b'T';
+/// See above.
+pub const IS_BACK: u8 = b'B';
+
 /// A container to start.
 pub struct Job<'a> {
     /// Its id.
@@ -55,6 +62,10 @@ pub struct Job<'a> {
     pub bundle: &'a CStr,
     /// What its config.json is pinned to.
     pub digest: &'a str,
+    /// Where it may be installed.
+    pub data: &'a str,
+    /// How it ended last; -1 if it was not started yet.
+    pub exit: i32,
     /// How it is watched.
     pub policy: Policy,
     /// What it writes to.
@@ -66,7 +77,7 @@ pub struct Job<'a> {
 }
 
 /// In a child: creates and starts the container, and reports its pid, and its terminal if it has one.
-pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
+pub fn start<'a>(job: &Job<'a>, report: &OwnedFd, origin: &Origin) {
     let Ok(report) = fs::fcntl_dupfd_cloexec(report, 10) else { sys::exit(1) };
     let Ok(output) = fs::fcntl_dupfd_cloexec(&job.output, 10) else { sys::exit(1) };
     become_quiet(output.as_fd(), origin);
@@ -74,52 +85,76 @@ pub fn start(job: &Job<'_>, report: &OwnedFd, origin: &Origin) {
         Some(ready) if sys::copy_to_number(ready.as_fd(), 3).is_ok() => 1,
         _ => 0,
     };
-    with_arena(|arena| {
+    with_arena(|arena: &Arena<'a>| {
         let log = Log::to_stderr(Format::Text, false);
-        let options = Options {
-            id: job.id,
-            no_pivot: false, // an initial ramfs is found out by itself
-            no_new_keyring: false,
-            listen_fds: 0,
-            preserve_fds,
-            is_rootless: false,
-            cgroup_manager: Manager::Cgroupfs,
+        let chosen = match INSTALL {
+            true => versions::begin(job.data, job.id, job.bundle, job.exit, &log, arena)?,
+            false => versions::Chosen { bundle: job.bundle, trial: None, is_back: false },
         };
-        let notify = job.notify.map(|directory| Notify { directory, manager: None, watchdog_ms: job.policy.watchdog_ms });
-        let request = create::Request {
-            root: STATE_ROOT,
-            bundle: job.bundle,
-            options,
-            console_socket: None,
-            pidfd_socket: None,
-            is_traced: false,
-            device_fallback: false,
-            is_detached: false,
-            digest: job.digest,
-            gate: Gate::Channel,
-            blocked_signals: sys::Signals::default(),
-            environment: origin.environment,
-            notify,
-            log: &log,
-        };
-        let shared = linuxkit::prepare(job.bundle.to_str().unwrap_or_default(), !job.digest.is_empty(), arena)?;
-        let created = match create::create(&request, arena) {
-            // Somebody who died left it, or somebody made one by hand.
-            Err(error) if error.is_said("container with given ID already exists") => {
-                remove(job.id, origin, &log, arena)?;
-                create::create(&request, arena)?
+        for (said, is_so) in [(ON_TRIAL, chosen.trial.is_some()), (IS_BACK, chosen.is_back)] {
+            if is_so {
+                sys::send(report.as_fd(), &[said], None).map_err(Error::on("report", job.id))?;
             }
-            created => created?,
-        };
-        if let Err(error) = linuxkit::bind_namespaces(shared, created.pid.as_raw_nonzero().get() as u32, arena) {
-            created.undo(&request);
-            return Err(error);
         }
-        let started = created.start(&request, arena)?;
-        let mut message = [STARTED; 5];
-        message[1..].copy_from_slice(&(started.pid.as_raw_nonzero().get() as u32).to_ne_bytes());
-        sys::send(report.as_fd(), &message, started.master.as_ref().map(AsFd::as_fd)).map_err(Error::on("report", job.id))
+        let started = start_chosen(job, &chosen, preserve_fds, (&report, origin, &log), arena);
+        if INSTALL && let (Err(error), Some(version)) = (&started, chosen.trial) {
+            versions::begin_failed(job.data, job.id, version, error, arena);
+        }
+        started
     });
+}
+
+fn start_chosen<'a>(
+    job: &Job<'a>,
+    chosen: &versions::Chosen<'a>,
+    preserve_fds: u32,
+    (report, origin, log): (&OwnedFd, &Origin, &Log),
+    arena: &Arena<'a>,
+) -> Result<'a, ()> {
+    let options = Options {
+        id: job.id,
+        no_pivot: false, // an initial ramfs is found out by itself
+        no_new_keyring: false,
+        listen_fds: 0,
+        preserve_fds,
+        is_rootless: false,
+        cgroup_manager: Manager::Cgroupfs,
+    };
+    let notify = job.notify.map(|directory| Notify { directory, manager: None, watchdog_ms: job.policy.watchdog_ms });
+    let request = create::Request {
+        root: STATE_ROOT,
+        bundle: chosen.bundle,
+        options,
+        console_socket: None,
+        pidfd_socket: None,
+        is_traced: false,
+        device_fallback: false,
+        is_detached: false,
+        digest: job.digest,
+        is_on_trial: chosen.trial.is_some(),
+        gate: Gate::Channel,
+        blocked_signals: sys::Signals::default(),
+        environment: origin.environment,
+        notify,
+        log,
+    };
+    let shared = linuxkit::prepare(chosen.bundle.to_str().unwrap_or_default(), !job.digest.is_empty(), arena)?;
+    let created = match create::create(&request, arena) {
+        // Somebody who died left it, or somebody made one by hand.
+        Err(error) if error.is_said("container with given ID already exists") => {
+            remove(job.id, origin, log, arena)?;
+            create::create(&request, arena)?
+        }
+        created => created?,
+    };
+    if let Err(error) = linuxkit::bind_namespaces(shared, created.pid.as_raw_nonzero().get() as u32, arena) {
+        created.undo(&request);
+        return Err(error);
+    }
+    let started = created.start(&request, arena)?;
+    let mut message = [STARTED; 5];
+    message[1..].copy_from_slice(&(started.pid.as_raw_nonzero().get() as u32).to_ne_bytes());
+    sys::send(report.as_fd(), &message, started.master.as_ref().map(AsFd::as_fd)).map_err(Error::on("report", job.id))
 }
 
 /// In a child: removes what is left of a container.

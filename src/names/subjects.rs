@@ -19,5 +19,8 @@ pub const SYSTEMD: bool = cfg!(feature = "systemd");
 /// Root file systems in images.
 pub const IMAGES: bool = cfg!(feature = "images");
 
+/// Bundles that are installed in versions, with a way back.
+pub const INSTALL: bool = cfg!(feature = "install");
+
 /// What help says beyond the names.
 pub const HELP: bool = cfg!(feature = "help");

@@ -98,6 +98,8 @@ pub struct Policy {
     pub stop_signal: i32,
     pub is_critical: bool,
     pub watchdog_ms: u32,
+    /// How long a new version has to be ready to be kept.
+    pub trial_ms: u32,
     pub health_interval_ms: u32,
     pub health_timeout_ms: u32,
     pub health_retries: u32,
@@ -279,6 +281,9 @@ const WATCHDOG_MS: u32 = 30_000;
 const SHUTDOWN_MS: u32 = 20_000;
 const ATTEMPTS: u32 = 3;
 
+/// How long a new version has to be ready to be kept, where `stable` does not say it.
+const TRIAL_MS: u32 = 30_000;
+
 /// Where counters and records lie unless said otherwise.
 pub const DATA: &str = "/var/lib/ocinit";
 
@@ -290,7 +295,7 @@ pub fn build<'a>(input: &Input<'a>, arena: &Arena<'a>, tell: &mut Tell<'_>) -> R
     let mut work = Work { input, arena, tell, keys: Keys::default(), drafts: List::default(), too_many: input.left_out, on_ready: ("", 0) };
     work.collect()?;
     let services = work.services()?;
-    graph::link(services, work.drafts, &work.keys, arena, work.tell)?;
+    graph::link(services, work.drafts, (&work.keys, input.file.data), arena, work.tell)?;
     let order = graph::order(services, arena, work.tell)?;
     let file = &input.file;
     let mut number = |key: &'static str, made: core::result::Result<u32, words::Misfit>, default: u32| {
@@ -439,6 +444,7 @@ impl<'a> Work<'_, '_, 'a> {
 
     fn services(&mut self) -> Result<&'a mut [Service<'a>]> {
         let line = self.input.line;
+        let trial_ms = words::time_or("", self.input.file.stable, TRIAL_MS).unwrap_or(TRIAL_MS);
         let mut made = List::default();
         for draft in &self.drafts {
             let bundle = &draft.bundle;
@@ -458,7 +464,7 @@ impl<'a> Work<'_, '_, 'a> {
                 Service {
                     id: bundle.id,
                     task,
-                    policy,
+                    policy: Policy { trial_ms, ..policy },
                     after: List::default(),
                     hold_ms: if bundle.id == self.on_ready.0 { self.on_ready.1 } else { 0 },
                     is_wanted: !is_left_out,

@@ -86,6 +86,13 @@ pub fn may_be_image(path: &str) -> bool {
     [".squashfs", ".erofs", ".img"].iter().any(|ending| path.ends_with(ending))
 }
 
+/// The images of a bundle by themselves, for who wants to look at them and not to run it.
+pub fn of_bundle<'a>(config: &Config<'a>, bundle: &'a str, root_is_file: bool, arena: &Arena<'a>) -> Result<'a, Option<Image<'a>>> {
+    let facts = Facts { bundle, root_is_file, ..Facts::default() };
+    let namespaces = super::namespaces::build(config.linux.as_ref(), &facts, arena)?;
+    build(config, &facts, &namespaces, arena)
+}
+
 pub(super) fn build<'a>(
     config: &Config<'a>,
     facts: &Facts<'a>,

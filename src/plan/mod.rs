@@ -17,6 +17,7 @@ pub mod rdt;
 pub mod scheduling;
 pub mod seccomp;
 pub mod unguarded;
+pub mod versions;
 
 use core::ffi::CStr;
 

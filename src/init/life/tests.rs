@@ -169,6 +169,50 @@ fn one_that_says_it_is_ending_has_its_stop_time_for_it() {
     assert_eq!((late.state, late.is_unwell, action), (State::Stopping, true, Action::Signal));
 }
 
+/// A new version that is being created.
+fn on_trial(policy: &Policy) -> Life {
+    walk(policy, Life::new(true), &[(Event::Begin, 10), (Event::Trial, 15), (Event::Prepared(7), 20)]).0
+}
+
+#[test]
+fn a_new_version_is_kept_once_it_has_been_ready_for_its_time() {
+    let policy = Policy { trial_ms: 1000, ..service() };
+    let life = on_trial(&policy);
+    assert_eq!((life.state, life.next_ms()), (State::Ready, 1020));
+    assert_eq!(next(&policy, life, Event::Time, 1019).1, Action::None);
+    let (life, action) = next(&policy, life, Event::Time, 1020);
+    assert_eq!((life.state, life.is_on_trial, life.next_ms(), action), (State::Ready, false, u64::MAX, Action::Keep));
+    let notify = Policy { ready: Ready::Notify, ..policy };
+    let (life, _) = walk(&notify, on_trial(&notify), &[(Event::Ready, 500)]);
+    assert_eq!((life.state, life.next_ms()), (State::Ready, 1500));
+    let watched = Policy { watchdog_ms: 100, ..policy };
+    assert_eq!(next(&watched, on_trial(&watched), Event::Time, 1020).1, Action::Signal, "silence is no sign of being well");
+}
+
+#[test]
+fn any_end_of_a_new_version_is_followed_at_once_whatever_the_policy_is() {
+    for (restart, limit) in [(Restart::No, 3), (Restart::OnFailure, 1), (Restart::Always, 0)] {
+        let policy = Policy { trial_ms: 1000, restart, limit, ..service() };
+        for event in [Event::Exited(0), Event::Exited(1), Event::Exited(125)] {
+            let (life, action) = walk(&policy, Life { failures: 1, ..on_trial(&policy) }, &[(event, 30), (Event::Cleaned, 40)]);
+            assert_eq!((life.state, life.is_on_trial, action), (State::Waiting, false, Action::None), "{restart:?} {event:?}");
+        }
+        let broken = [(Event::Begin, 10), (Event::Trial, 15), (Event::Broken, 20), (Event::Cleaned, 30)];
+        assert_eq!(walk(&policy, Life::new(true), &broken).0.state, State::Waiting);
+    }
+    let (life, _) = walk(&service(), on_trial(&service()), &[(Event::Stop, 30), (Event::Exited(0), 40), (Event::Cleaned, 50)]);
+    assert_eq!((life.state, life.is_on_trial), (State::Stopped, false));
+}
+
+#[test]
+fn a_new_version_of_a_oneshot_is_kept_when_it_has_ended_well() {
+    let policy = Policy { kind: Kind::Oneshot, restart: Restart::No, trial_ms: 1000, ..service() };
+    let (life, action) = walk(&policy, on_trial(&policy), &[(Event::Exited(0), 30), (Event::Cleaned, 40)]);
+    assert_eq!((life.state, life.is_on_trial, action), (State::Done, false, Action::Keep));
+    let (life, _) = walk(&policy, on_trial(&policy), &[(Event::Exited(1), 30), (Event::Cleaned, 40)]);
+    assert_eq!(life.state, State::Waiting);
+}
+
 #[test]
 fn states_stand_in_the_order_of_their_numbers() {
     assert!(State::ALL.iter().enumerate().all(|(number, (state, _))| *state as usize == number));
@@ -189,6 +233,7 @@ fn events() -> impl Strategy<Value = Event> {
         Just(Event::Time),
         Just(Event::Start),
         Just(Event::Stop),
+        Just(Event::Trial),
         Just(Event::Restart),
     ]
 }

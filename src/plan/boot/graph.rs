@@ -2,12 +2,13 @@
 
 use super::{After, Condition, Draft, GiveUp, Kind, Result, Service, Task, Tell, is_below};
 use crate::mem::{Arena, Keys, List};
+use crate::names::subjects::INSTALL;
 
 /// Fills in what each service waits for. What cannot be waited for breaks the service.
 pub(super) fn link<'a>(
     services: &mut [Service<'a>],
     drafts: List<'a, Draft<'a>>,
-    keys: &Keys<'a>,
+    (keys, data): (&Keys<'a>, &str),
     arena: &Arena<'a>,
     tell: &mut Tell<'_>,
 ) -> Result<()> {
@@ -49,6 +50,9 @@ pub(super) fn link<'a>(
             let is_in = |path: &[u8]| path == mount.target.to_bytes() || is_below(path, mount.target);
             if is_below(place.to_bytes(), mount.target) || draft.sources.iter().any(|source| is_in(source.as_bytes())) {
                 after.push(arena, After::Service(other as u16, Condition::Exited))?;
+            } else if INSTALL && !draft.is_early && matches!(services[index].task, Task::Bundle(_)) && is_in(data.as_bytes()) {
+                // What is started may be installed there; where that cannot be mounted, it is what lies elsewhere.
+                after.push(arena, After::Service(other as u16, Condition::Ended))?;
             }
         }
         if let Task::Bundle(_) = services[index].task {

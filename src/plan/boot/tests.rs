@@ -130,6 +130,16 @@ fn a_bundle_waits_for_the_file_system_that_it_lies_in() {
 }
 
 #[test]
+fn a_bundle_waits_for_where_it_may_be_installed_and_does_without_that_if_it_must() {
+    let file = r#"{"mounts":[{"source":"/dev/vda","target":"/data","type":"ext4"}],"data":"/data/ocinit"}"#;
+    let told = boot(&[("", "a", &[]), ("onboot", "early", &[])], file, "");
+    assert_eq!(told.services[1], "early Oneshot true", "it may be what makes the file system");
+    assert_eq!(told.services[2], "a Service true mount-data:Ended early:Ended");
+    let elsewhere = r#"{"mounts":[{"source":"/dev/vda","target":"/data","type":"ext4"}]}"#;
+    assert_eq!(boot(&[("", "a", &[])], elsewhere, "").services[1], "a Service true");
+}
+
+#[test]
 fn what_is_run_once_all_is_good_may_be_a_bundle() {
     let file = r#"{"on-ready":["start:mark"],"stable":"3s","ready-timeout":"1m","bundles":[{"id":"a","critical":true},{"id":"mark","critical":true}]}"#;
     let told = boot(&[("", "a", &[]), ("", "mark", &[])], file, "");

@@ -117,6 +117,7 @@ pub(super) fn policy(bundle: &Bundle<'_>, kind: Kind, stop_signal: &str) -> Resu
         stop_signal: signal.ok_or(("stop-signal", "wants a signal such as SIGTERM"))?,
         is_critical,
         watchdog_ms,
+        trial_ms: 0,
         health_interval_ms: if has_health { health_interval_ms.max(100) } else { 0 },
         health_timeout_ms,
         health_retries: bundle.health_retries.unwrap_or(3).max(1),

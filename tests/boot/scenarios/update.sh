@@ -42,3 +42,106 @@ END
     passes 120 "quiet" "${DISK[@]}"
     passes 120 "quiet" "${DISK[@]}"
 }
+
+# A version of a bundle as it is handed over, config.json and an image that it pins: version BUNDLE NUMBER [SCRIPT [ANNOTATIONS]].
+version() {
+    local folder=new/$1-$2
+    bundle "$folder" "$(shell "echo version $2; ${3:-exec sleep 100000}")" "${4:-{\}}"
+    image_of "$folder" app.squashfs "@sha256:DIGEST"
+    sed -i "s/DIGEST/$(sha256sum "$image/$folder/app.squashfs" | cut -c1-64)/; s|\(\"app.squashfs@[^\"]*\"\), }|\1}|; s|\(\"app.squashfs@[^\"]*\"\)\(\"\)|\1, \2|" "$image/$folder/config.json"
+}
+
+# What the machine knows of updates, for `checks`.
+UPDATE_WORDS='
+install() { /init bundle install "$@" 2>&1; }
+listed() { test "$(/init bundle list $1 | tail -n 1 | tr -s " " | sed "s/ $//")" = "$*"; }
+runs() { state $1 ready && said $1 | grep "version" | tail -n 1 | grep -q "version $2"; }
+cut_power() { echo "the end"; sleep 0.3; echo b >/proc/sysrq-trigger; sleep 60; }
+'
+
+scenario_updates() {
+    # A good update is kept; a broken one, one that is not what it was, and one during which the power is cut are taken back by themselves.
+    local modules
+    need mksquashfs squashfs-tools
+    new_image updates
+    modules=$(flash_modules loop squashfs)
+    bundle containers/services/app "$(shell 'echo version 0; exec sleep 100000')"
+    version app 1
+    version app 2 'exit 3'
+    version app 5
+    version only 1
+    version only 2 true '{"org.ocinit.boot.kind":"oneshot"}'
+    cp -r "$image/new/app-1" "$image/new/other" && truncate -s 100000 "$image/new/other/app.squashfs"
+    mkdir -p "$image/new/deep/rootfs" && cp "$image/new/app-1/config.json" "$image/new/deep/" && echo x >"$image/new/deep/rootfs/file"
+    mkdir -p "$image/data" && echo x >"$image/data/.keep"
+    boot_json "$modules,$UPDATE_DATA"',"stable":"6s"'
+    {
+        echo "$UPDATE_WORDS"
+        cat <<'END'
+until grep -q " /data " /proc/mounts; do sleep 0.2; done
+touch /data/phase
+echo x >>/data/phase; sync
+case $(wc -l </data/phase) in
+1)
+    check "what the image holds runs" runs app 0
+    check "a version is installed" eval 'install app /new/app-1 | grep -q "app: version 1 is installed, and on trial from its next start"'
+    check "and not started yet" eval 'listed app 1 - new - && runs app 0'
+    /init service restart app
+    check "then it is on trial" listed app 1 - on trial -
+    check "and runs" runs app 1
+    check "it is kept" eval 'listed app 1 - good - && dmesg | grep -q "app: the new version is kept"'
+    check "a directory that holds more than files is refused" eval 'install app /new/deep | grep -q "it holds something else than files"'
+    check "and an image that is another" eval 'install app /new/other | grep -q "its SHA-256 is"'
+    check "nothing is left of them" eval 'test "$(ls /data/ocinit/bundles/app | tr "\n" " ")" = "1 current "'
+    install app /new/app-2; /init service restart app
+    check "one that crashes is taken back" eval 'listed app 1 - good 2: ended with 3 before it was good && runs app 1'
+    check "which is said" eval 'dmesg | grep -q "app: what was there before is started" && said app | grep -q "version 2 was not good"'
+    install app /new/app-5
+    echo x >>/data/ocinit/bundles/app/3/app.squashfs; /init service restart app
+    check "one that is no more what it was is taken back" eval '/init bundle list app | grep -q "1 *- *good *3: .*its SHA-256 is" && runs app 1'
+    dd if=/dev/zero of=/data/big bs=64k 2>/dev/null
+    check "where there is no room it is said" eval 'install app /new/app-5 | grep -q "install: app: it needs [0-9]* KiB with what is left over, and [0-9]* KiB are free"'
+    rm /data/big
+    check "and what runs runs" eval 'runs app 1 && listed app 1 - good 3:* || /init bundle list app | grep -q "^app *1 "'
+    install app /new/app-5; /init service restart app
+    check "the next one is kept" eval '/init bundle list app | grep -q "^app *4 *1 *good" && runs app 5'
+    /init bundle rollback app; /init service restart app
+    check "it can be taken back by hand" eval 'runs app 1 && /init bundle list app | grep -q "^app *1 *4 *good"'
+    /init bundle rollback app; /init service restart app
+    check "and forth" runs app 5
+    check "what runs is not removed" eval '/init bundle remove app 2>&1 | grep -q "it has to be stopped first"'
+    install app /new/app-1; /init service restart app
+    check "one more is on trial" eval '/init bundle list app | grep -q "^app *5 *4 *on trial"'
+    cut_power
+    ;;
+2)
+    check "after a power cut in its trial the one before runs" runs app 5
+    check "which is written down" listed app 4 - good 5: the machine went down before it was good
+    /init service stop app
+    check "all versions can be removed" eval '/init bundle remove app && ! test -e /data/ocinit/bundles/app'
+    /init service start app
+    check "then what the image holds runs again" runs app 0
+    install app /new/app-2; /init service restart app
+    check "which also can be gone back to" eval 'runs app 0 && /init bundle list app | grep -q "^app *- *- *- *1: ended with 3"'
+    check "a bundle that was not there is installed" install only /new/only-1
+    install oneshot /new/only-2
+    /init service reload
+    check "and runs after a reload" eval 'runs only 1 && listed only 1 - good -'
+    check "a oneshot is kept when it has ended" eval 'state oneshot done && listed oneshot 1 - good -'
+    ;;
+3)
+    check "it is there at the next boot, though its file system comes late" runs only 1
+    check "no word names it" eval '/init bundle list nobody | tail -n +2 | wc -l | grep -q "^0$"'
+    check "what is nonsense is refused" eval '! /init bundle install ../x /new/app-1 && ! /init bundle explode app && ! /init bundle rollback only'
+    ;;
+esac
+END
+    } | checks
+    archive
+    disk
+    boot 240 "quiet" "${DISK[@]}" || true
+    count_report
+    passes 180 "quiet" "${DISK[@]}"
+    passes 120 "quiet" "${DISK[@]}"
+    is "the file system is in order" e2fsck -fn "$work/disk"
+}
