@@ -191,10 +191,12 @@ fn is_lesser_root(global: &Global<'_>, command: &Command<'_>) -> bool {
     matches!((&global.rootless, command), (Rootless::Auto, Command::Create(_) | Command::Run(_))) && facts::is_lesser_root()
 }
 
+/// As runc has it, root of a user namespace has an ordinary user's state as long as it does not call itself root: podman's users do not.
 fn state_root<'a>(arguments: Arguments, global: &Global<'a>, is_rootless: bool, arena: &Arena<'a>) -> Result<'a, &'a CStr> {
+    let is_of_user = || is_rootless || arguments.variable("USER") != Some(c"root") && facts::is_in_user_namespace();
     match (global.root, arguments.variable("XDG_RUNTIME_DIR")) {
         (Some(root), _) => Ok(root),
-        (None, Some(runtime)) if is_rootless && !runtime.is_empty() => Ok(arena.c_str(&[runtime.to_bytes(), b"/ocinit"])?),
+        (None, Some(runtime)) if !runtime.is_empty() && is_of_user() => Ok(arena.c_str(&[runtime.to_bytes(), b"/ocinit"])?),
         (None, _) => Ok(c"/run/ocinit"),
     }
 }

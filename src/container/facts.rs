@@ -184,13 +184,13 @@ pub fn shares_user_namespace(procfs: BorrowedFd<'_>, pid: u32) -> bool {
     theirs.is_ok() && theirs == look(c"self/ns/user")
 }
 
-/// Whether the runtime's root is one of less rights: of a container, or of a user namespace that is not the first one, which alone maps every
-/// id to itself (user_namespaces(7)).
+/// Whether the runtime's root is one of less rights: of a container, or of another user namespace than the first.
 pub fn is_lesser_root() -> bool {
-    const SYS_ADMIN: task::CapabilitySet = task::CapabilitySet::SYS_ADMIN;
-    if !task::capability_is_in_bounding_set(SYS_ADMIN).unwrap_or(true) {
-        return true;
-    }
+    !task::capability_is_in_bounding_set(task::CapabilitySet::SYS_ADMIN).unwrap_or(true) || is_in_user_namespace()
+}
+
+/// Whether the runtime is in another user namespace than the first one, which alone maps every id to itself (user_namespaces(7)).
+pub fn is_in_user_namespace() -> bool {
     let mut is_another = false;
     let _ = open_procfs().and_then(|procfs| {
         each_line(procfs.as_fd(), c"self/uid_map", &mut |line| {

@@ -49,7 +49,7 @@ fn stop(pid: i32) -> Outcome<i32> {
 
 /// Looks for a container's processes, cgroup, state and mounts, for as long as the kernel may need to end them.
 pub fn nothing_remains(words: &Words) -> Outcome<()> {
-    let end = Instant::now() + Duration::from_millis(1500);
+    let end = Instant::now() + Duration::from_millis(5000);
     loop {
         reaper::reap()?;
         let Some(found) = remains(words) else { return Ok(()) };
