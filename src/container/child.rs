@@ -68,6 +68,7 @@ pub(super) enum Message<'m> {
 
 /// Waits for its next message.
 pub(super) fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> Result<'a, Message<'m>> {
+    sys::forget_stack(); // the child needs memory now, and works meanwhile
     let (len, fd) = match sys::receive(channel.as_fd(), room) {
         Err(Errno::CONNRESET) => (0, None),
         answer => answer.doing("receive", "the container's first process")?,

@@ -130,9 +130,9 @@ pub fn close_descriptors(stage: &mut Stage<'_, '_>) -> Done {
     // A change of ids or capabilities may have made us dumpable again.
     task::set_dumpable_behavior(task::DumpableBehavior::NotDumpable)?;
     sys::close_from_but(stage.procfs, first_own(stage), &[stage.channel, stage.start_gate])?;
+    // Not later: the filter may refuse it. What the mounts took is not to be there beside what the program takes.
+    sys::forget_stack();
     if stage.may_wait_long() && stage.plan.seccomp.is_some() {
-        // Not later: the filter may refuse it.
-        sys::forget_stack();
         sys::forget_code();
     }
     Ok(())
