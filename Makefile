@@ -47,9 +47,9 @@ lint:
 demo: build
 	@tests/demo/run
 
-## make board [TARGET=armv7]     boots a machine whose process 1 is ocinit, with three bundles; shows the boot; switches it off
+## make board [TARGET=armv7]     boots a machine whose process 1 is ocinit, with three bundles; shows the boot; switches it off; DEMO=update: updates one
 board: build
-	@tests/boot/board $(TARGET)
+	@tests/boot/board$(if $(DEMO),-$(DEMO)) $(TARGET)
 
 ## make soak SOAK=20             a storm of 500 containers; the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 bundles: an hour or more; all races and faults: hours
 soak: build

@@ -145,3 +145,104 @@ END
     passes 120 "quiet" "${DISK[@]}"
     is "the file system is in order" e2fsck -fn "$work/disk"
 }
+
+scenario_update_cuts() {
+    # The power goes at a seeded moment while versions are installed, switched to and on trial: each boot has the old or the new, and the record
+    # says which.
+    local seed=${SEED:-20261124} round rounds modules tenths
+    need mksquashfs squashfs-tools
+    rounds=$(count 4 200)
+    echo "update_cuts: the seed is $seed"
+    new_image update_cuts
+    modules=$(flash_modules loop squashfs)
+    bundle containers/services/app "$(shell 'echo version 0; exec sleep 100000')" '{"org.ocinit.boot.stop-timeout":"100ms"}'
+    version app 1
+    version app 2
+    version app 3 'sleep 1; exit 3'
+    sed -i 's|"org.ocinit.image"|"org.ocinit.boot.stop-timeout": "100ms", "org.ocinit.image"|' "$image"/new/app-*/config.json
+    mkdir -p "$image/data" && echo x >"$image/data/.keep"
+    boot_json "$modules,$UPDATE_DATA"',"stable":"2s"'
+    {
+        echo "$UPDATE_WORDS"
+        cat <<'END'
+until grep -q " /data " /proc/mounts; do sleep 0.2; done
+agrees() {
+    wanted=0
+    test ! -e /data/ocinit/bundles/app/current || wanted=$(sed -n 's/.*echo version \([0-9]*\);.*/\1/p' /data/ocinit/bundles/app/current/config.json)
+    runs app $wanted
+}
+check "the old or the new runs, and the record says which" agrees
+echo "version $wanted: $(/init bundle list app | tail -n 1 | tr -s ' ')"
+cut=$(sed -n 's/.*cut=\([0-9.]*\).*/\1/p' /proc/cmdline)
+if test -n "$cut"; then
+    echo "the end"
+    (sleep $cut; echo b >/proc/sysrq-trigger) &
+    for number in $(seq 1 100); do
+        /init bundle install app /new/app-$((number % 3 + 1)) && /init service restart app && sleep 3
+    done
+fi
+END
+    } | checks
+    archive
+    disk
+    RANDOM=$seed
+    for round in $(seq "$rounds"); do
+        tenths=$((RANDOM % 90))
+        boot 120 "quiet cut=$((tenths / 10)).$((tenths % 10))" "${DISK[@]}" && ended=0 || ended=$?
+        if grep -q "^ok the old or the new" "$work/report" && [ "$ended" = 0 ]; then
+            right "update_cuts: round $round: $(tr -d '\r' <"$work/report" | grep '^version' | tail -n 1); then a cut after $((tenths / 10)).$((tenths % 10)) s"
+        else
+            wrong "update_cuts: round $round has the old or the new (status $ended)"
+            tail -n 5 "$work/report" "$work/console"
+        fi
+    done
+    passes 120 "quiet" "${DISK[@]}"
+    is "the file system is in order" e2fsck -fn "$work/disk"
+}
+
+scenario_flips() {
+    # One bit of a signed bundle is another, of its image, its config.json or its signature, at seeded places: it never runs.
+    local seed=${SEED:-20261124} tries modules
+    need mksquashfs squashfs-tools
+    need openssl openssl
+    tries=$(count 30 1000)
+    echo "flips: the seed is $seed"
+    new_image flips
+    modules=$(flash_modules loop squashfs)
+    mkdir -p "$image/etc/ocinit/keys"
+    openssl genpkey -algorithm ed25519 -out "$work/board.pem"
+    openssl pkey -in "$work/board.pem" -pubout -outform DER | tail -c 32 >"$image/etc/ocinit/keys/board.pub"
+    echo x >"$image/etc/ocinit/keys/required"
+    version flip 1 true '{"org.ocinit.release":"flip:1"}'
+    signed "$image/new/flip-1/config.json"
+    boot_json "$modules"',"release":"boot:1"'
+    {
+        echo "tries=$tries seed=$seed"
+        cat <<'END'
+runs_once() { /init run -b /tmp/flip flip 2>/tmp/why | grep -q "^version 1"; }
+cp -r /new/flip-1 /tmp/flip
+check "as it is it runs" runs_once
+refused=0 ran=0 number=$seed
+for try in $(seq $tries); do
+    set -- app.squashfs config.json config.json.sig
+    shift $((try % 3))
+    size=$(stat -c %s /new/flip-1/$1)
+    # Park and Miller's numbers.
+    number=$((number * 48271 % 2147483647)) && at=$((number % size))
+    number=$((number * 48271 % 2147483647)) && bit=$((1 << number % 8))
+    byte=$(dd if=/new/flip-1/$1 bs=1 skip=$at count=1 2>/dev/null | od -An -tu1)
+    printf "\\$(printf %o $((byte ^ bit)))" | dd of=/tmp/flip/$1 bs=1 seek=$at count=1 conv=notrunc 2>/dev/null
+    cmp -s /tmp/flip/$1 /new/flip-1/$1 && echo "not ok nothing was changed in $1 at $at"
+    if runs_once; then ran=$((ran + 1)) && echo "not ok it runs with bit $bit of byte $at of $1 changed"; else refused=$((refused + 1)); fi
+    cp /new/flip-1/$1 /tmp/flip/$1
+done
+check "with another bit it is refused, each of $tries times" test $refused = $tries -a $ran = 0
+check "and as it is it runs" runs_once
+END
+    } | checks
+    # What boots them is signed as well, once its words are those of this machine.
+    name_ports
+    signed "$image/etc/ocinit/boot.json"
+    archive
+    passes "$(count 150 1500)" "quiet"
+}
