@@ -53,6 +53,8 @@ board: build
 
 ## make soak SOAK=20             a storm of 500 containers; the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 in updates, 1,000 flipped bits, 200 bundles: an hour or more; all races and faults: hours
 soak: build
+	@TRY=1 tests/containers/rootless
+	@AS=alone,ranges tests/vm/run
 	@STORM=500 tests/containers/run storm
 	@SOAK=$(or $(SOAK),100) tests/boot/run
 	@tests/escape/run races

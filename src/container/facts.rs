@@ -201,6 +201,21 @@ pub fn is_in_user_namespace() -> bool {
     is_another
 }
 
+/// Our user as the user namespace around ours numbers it, where who is behind a socket may be.
+pub fn uid_outside() -> u32 {
+    let uid = task::geteuid().as_raw();
+    let mut found = None;
+    let _ = open_procfs().and_then(|procfs| {
+        each_line(procfs.as_fd(), c"self/uid_map", &mut |line| {
+            let mut numbers = line.split_ascii_whitespace().map(|number| number.parse().unwrap_or(0));
+            let [inside, outside, count]: [u32; 3] = [(); 3].map(|()| numbers.next().unwrap_or(0));
+            found = uid.checked_sub(inside).filter(|offset| *offset < count).and_then(|offset| outside.checked_add(offset));
+            found.map(|_| ())
+        })
+    }); // as above
+    found.unwrap_or(uid)
+}
+
 fn cgroup_in<'a>(procfs: BorrowedFd<'_>, name: &'a CStr, arena: &Arena<'a>) -> Result<'a, &'a str> {
     let mut found = None;
     each_line(procfs, name, &mut |line| {

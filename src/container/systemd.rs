@@ -7,6 +7,7 @@ use core::ffi::CStr;
 
 use super::child;
 use super::dbus::{Connection, Message, Writer};
+use super::facts;
 use crate::error::{Error, Result};
 use crate::mem::{Arena, List};
 use crate::names::subjects::SYSTEMD;
@@ -116,7 +117,7 @@ struct Talk<'t, 'a> {
 
 impl<'t, 'a> Talk<'t, 'a> {
     fn new(socket: &'a CStr, unit: &'a str, arena: &'t Arena<'a>) -> Result<'a, Self> {
-        match Connection::new(socket, task::geteuid().as_raw(), task::now_ms() + TIMEOUT_MS) {
+        match Connection::new(socket, facts::uid_outside(), task::now_ms() + TIMEOUT_MS) {
             Ok(connection) => Ok(Talk { connection, unit, arena }),
             Err(errno @ (Errno::NOENT | Errno::CONNREFUSED)) => Err(Error::errno(
                 "connect to systemd (is it process 1 here, or the user's manager?)",

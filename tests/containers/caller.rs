@@ -82,6 +82,13 @@ impl Caller {
                 told(&path, lchown(&path, Some(delegate), Some(delegate)))?;
             }
         }
+        if self == Caller::Ranges {
+            // As systemd delegates: a user may not do it by itself for cpuset where root's processes are in there.
+            let controllers = fs::read_to_string(format!("{group}/cgroup.controllers")).unwrap_or_default();
+            let all: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
+            let file = format!("{group}/cgroup.subtree_control");
+            told(&file, fs::write(&file, all.join(" ")))?;
+        }
         for helper in ["/usr/bin/newuidmap", "/usr/bin/newgidmap"].iter().filter(|_| self == Caller::Ranges) {
             let about = fs::metadata(helper).map_err(|why| format!("{helper} (Debian: uidmap): {why}"))?;
             if crate::is_virtual_machine() && about.mode() & 0o4000 == 0 {

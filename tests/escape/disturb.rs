@@ -234,7 +234,9 @@ fn judge(
     match &outcomes.report {
         None if is_lost || outcomes.is_told_later => None,
         None if !trial.inside.is_empty() && says_more(&ended.errors, &undisturbed.ended.errors) => None,
-        None if ended.exit == 0 && !undisturbed.report.is_null() => Some(format!("exit 0, but the payload said nothing; {:?}", ended.errors)),
+        None if ended.exit == 0 && !undisturbed.report.is_null() => {
+            Some(format!("exit 0, but the payload said nothing; {:?}", ended.errors))
+        }
         None => None,
         Some(report) => {
             let (before, now) = (essence(&undisturbed.report, own), essence(report, own));

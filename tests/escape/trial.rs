@@ -175,7 +175,11 @@ impl<'w> Trial<'w> {
         let texts = ["trial", "before-0"].map(|name| crate::launch::read(format!("{}.out", self.log(name))));
         let text = if !self.report_at.is_empty() {
             crate::launch::read(&self.report_at)
-        } else if self.terminal { ended.as_ref().map(|ended| ended.output.clone()).unwrap_or_default() } else { texts.concat() };
+        } else if self.terminal {
+            ended.as_ref().map(|ended| ended.output.clone()).unwrap_or_default()
+        } else {
+            texts.concat()
+        };
         let report = text.lines().find(|line| line.starts_with('{')).and_then(|line| serde_json::from_str(line).ok());
         let mut stays = left.clone();
         if !stays.is_empty() {
