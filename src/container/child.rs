@@ -69,7 +69,12 @@ pub(super) enum Message<'m> {
 /// Waits for its next message.
 pub(super) fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_BYTES]) -> Result<'a, Message<'m>> {
     sys::forget_stack(); // the child needs memory now, and works meanwhile
-    let (len, fd) = match sys::receive(channel.as_fd(), room) {
+    let mut received = sys::receive(channel.as_fd(), room);
+    // That a child has ended without reading all comes before its last words (unix(7)).
+    if matches!(received, Err(Errno::CONNRESET)) {
+        received = sys::receive(channel.as_fd(), room);
+    }
+    let (len, fd) = match received {
         Err(Errno::CONNRESET) => (0, None),
         answer => answer.doing("receive", "the container's first process")?,
     };
@@ -94,4 +99,20 @@ pub(super) fn receive<'a, 'm>(channel: &OwnedFd, room: &'m mut [u8; sync::MOST_B
 /// Lets the child go on.
 pub(super) fn answer<'a>(channel: &OwnedFd) -> Result<'a, ()> {
     sys::send(channel.as_fd(), &[sync::READY], None).doing("send", "the container's first process")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_child_that_left_something_unread_are_heard() {
+        let Ok((ours, theirs)) = sys::pair() else { panic!("no sockets") };
+        assert!(sys::send(ours.as_fd(), &[sync::READY], None).is_ok());
+        assert!(sys::send(theirs.as_fd(), &[sync::UNCOVER], None).is_ok());
+        drop(theirs);
+        let mut room = [0; sync::MOST_BYTES];
+        assert!(matches!(receive(&ours, &mut room), Ok(Message::Uncover)));
+        assert!(matches!(receive(&ours, &mut room), Ok(Message::End)));
+    }
 }
