@@ -51,7 +51,7 @@ demo: build
 board: build
 	@tests/boot/board$(if $(DEMO),-$(DEMO)) $(TARGET)
 
-## make soak SOAK=20             a storm of 500 containers; the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 in updates, 1,000 flipped bits, 200 bundles: an hour or more; all races and faults: hours
+## make soak SOAK=20             a storm of 500 containers; the boot tests with that percentage (100) of 1,000 crashes, 50 power cuts, 200 in updates, 1,000 flipped bits, 200 bundles: an hour or more; all races and faults, all tests of memory: hours
 soak: build
 	@TRY=1 tests/containers/rootless
 	@AS=alone,ranges tests/vm/run
@@ -59,6 +59,7 @@ soak: build
 	@SOAK=$(or $(SOAK),100) tests/boot/run
 	@tests/escape/run races
 	@tests/escape/run faults
+	@tests/memory/run full
 
 ## make escape [RUNTIME=runc]    every hole that container runtimes had, as a test; newer system calls refused; every race and every fault: an hour
 escape: build

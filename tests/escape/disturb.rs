@@ -38,6 +38,7 @@ enum Disturbance {
 /// Runs all trials whose names contain a word; prints each finding, and the count.
 pub fn run(kind: Kind, folder: &str, world: &World, runtime: &Runtime, words: &[String], amount: &Amount) -> Outcome<i32> {
     tracee::limit_descriptors();
+    let only = std::env::var("CALL").ok();
     let begin = Instant::now();
     let mut random = amount.seed | 1;
     let (mut passed, mut failed, mut left_out, mut missed) = (0, 0, 0, 0);
@@ -51,6 +52,9 @@ pub fn run(kind: Kind, folder: &str, world: &World, runtime: &Runtime, words: &[
         let positions = positions(kind, calls, &trial);
         let (before, total) = (passed + failed, positions.len());
         for (call, disturbance) in positions {
+            if only.as_ref().is_some_and(|only| name_of(call.number).split(' ').next() != Some(only)) {
+                continue;
+            }
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;

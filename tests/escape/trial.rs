@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -199,12 +200,15 @@ impl<'w> Trial<'w> {
 
     /// The payload looks around and ends.
     fn await_end(&self) {
-        for _ in 0..400 {
+        // The machine may be busy.
+        const MOST: Duration = Duration::from_secs(10);
+        let begin = Instant::now();
+        while begin.elapsed() < MOST {
             let pid = crate::launch::read(format!("{}/cgroup.procs", self.words["CGROUP"]));
             if pid.trim().is_empty() || !Path::new(&self.words["CGROUP"]).exists() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
             let _ = crate::reaper::reap();
         }
     }
