@@ -5,7 +5,7 @@
 flash_modules() {
     local file
     mkdir -p "$image/modules"
-    for file in $(tests/boot/modules "$target" "$@"); do cp "$file" "$image/modules/"; done
+    for file in $(cross/modules "$target" "$@"); do cp "$file" "$image/modules/"; done
     printf '"modules":["/modules/%s.ko"' "$1"
     shift
     printf ',"/modules/%s.ko"' "$@"
@@ -113,7 +113,7 @@ check "nothing keeps a loop device" eval 'test -z "\$(loops)"'
 check "nor a mapped one" eval '! ls /sys/block | grep -q dm-'
 END
     mkdir -p "$image/verity"
-    for module in $(tests/boot/modules "$target" reed_solomon dm-mod dm-bufio dm-verity); do cp "$module" "$image/verity/"; done
+    for module in $(cross/modules "$target" reed_solomon dm-mod dm-bufio dm-verity); do cp "$module" "$image/verity/"; done
     archive
     disk -O verity -b 4096
     passes 240 "quiet" "${DISK[@]}"

@@ -425,7 +425,7 @@ END
 scenario_watchdog() {
     # The kernel's software watchdog: fed while the critical service lives, and no longer when it does not; then the machine resets.
     local module
-    module=$(tests/boot/modules "$target" watchdog softdog)
+    module=$(cross/modules "$target" watchdog softdog)
     new_image watchdog
     mkdir -p "$image/modules"
     for module in $module; do cp "$module" "$image/modules/"; done

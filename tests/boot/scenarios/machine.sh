@@ -76,7 +76,7 @@ END
 scenario_health() {
     # Commands that say how a bundle is; a terminal; a network that comes late; what is run once all is ready.
     new_image health
-    mkdir -p "$image/modules" && cp "$(tests/boot/modules "$target" dummy)" "$image/modules/"
+    mkdir -p "$image/modules" && cp "$(cross/modules "$target" dummy)" "$image/modules/"
     with_shell
     one() { bundle "containers/services/$1" "$2" "$3"; }
     one becomes-well "$(shell 'sleep 1; echo >/ok; exec sleep 100000')" '{"org.ocinit.boot.ready":"exec","org.ocinit.boot.health":"/bin/busybox test -e /ok","org.ocinit.boot.health-interval":"200ms"}'
@@ -157,7 +157,7 @@ scenario_linuxkit() {
     # A tree as LinuxKit builds it: layers, runtime.json, one image for two containers, a namespace that is joined.
     local rw=containers/services/rw old=containers/services/old dup=containers/services/dup
     new_image linuxkit
-    cp "$(tests/boot/modules "$target" overlay)" "$image/overlay.ko"
+    cp "$(cross/modules "$target" overlay)" "$image/overlay.ko"
     bundle containers/onboot/000-first "$(shell 'echo first')"
     echo '{"mounts":[{"destination":"/containers/onboot/000-first/rootfs","source":"/containers/onboot/000-first/rootfs","options":["bind"]}]}' >"$image/containers/onboot/000-first/runtime.json"
     linuxkit "$rw" "$(shell 'echo mine >/written; exec sleep 100000')" '{"mkdir":["/var/made/deep"],"cgroups":["mine"],"bindNS":{"net":"/run/netns/rw"},"mounts":[
