@@ -268,7 +268,7 @@ impl<'a> Reader<'_, '_, 'a> {
 
     /// The bundles that are installed and nothing else, after all others.
     fn installed_alone(&mut self) -> Result<()> {
-        for id in self.places {
+        for id in if INSTALL { self.places } else { &[] } {
             if !self.found.iter().any(|found| found.id == *id) {
                 let path = self.join(self.join(self.data(), "bundles")?, id)?;
                 self.bundle(Found { id, path, number: u32::MAX, ..Found::default() })?;
@@ -280,7 +280,7 @@ impl<'a> Reader<'_, '_, 'a> {
     /// The directories whose config.json says how a bundle is kept up: the one that will be started, and while that is new what it can be
     /// gone back from. What is not installed lies where it was found.
     fn sources(&self, id: &str, path: &'a str) -> Result<[&'a str; 2]> {
-        if !self.places.contains(&id) {
+        if !INSTALL || !self.places.contains(&id) {
             return Ok([path, ""]);
         }
         let at = self.join(self.join(self.data(), "bundles")?, id)?;
