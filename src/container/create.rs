@@ -412,6 +412,9 @@ impl Work {
         if how.is_staged {
             return self.await_first_process(ours, request);
         }
+        if self.group.is_none() && !self.plan.namespaces.uid_map.is_empty() {
+            self.directory.write_process(&self.record(self.child_record()?)?, &self.bundle.arena)?; // going on, it may soon outlive us
+        }
         if self.plan.namespaces.uid_map.is_empty() { Ok(()) } else { self.errand(ours, request).set_up_namespaces() }
     }
 
