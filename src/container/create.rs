@@ -263,8 +263,7 @@ impl Work {
         if !self.plan.namespaces.has_own(CLONE_NEWNS) {
             self.directory.shared_root = SharedRoot::look(self.plan.root.path);
         }
-        let record = self.record(None)?;
-        self.directory.write_creating(&record, &self.bundle.arena)?;
+        self.directory.write_creating(&self.record(None)?, &self.bundle.arena)?;
         self.open_notify(request)?;
         self.make_cgroup()?;
         let (log, id) = (request.log, self.plan.id);
