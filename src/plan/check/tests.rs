@@ -179,3 +179,104 @@ fn ten_thousand_of_anything_stay_fast() {
     // A quadratic loop over one of these takes minutes here; the bound leaves room for a slow machine.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
+
+/// A step from a value to one inside it.
+#[derive(Clone)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// All values inside `value`, by the way that leads to them.
+fn ways(value: &JsonValue, way: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+    let inner: Vec<(Step, &JsonValue)> = match value {
+        JsonValue::Object(object) => object.iter().map(|(key, value)| (Step::Key(key.clone()), value)).collect(),
+        JsonValue::Array(list) => list.iter().enumerate().map(|(index, value)| (Step::Index(index), value)).collect(),
+        _ => Vec::new(),
+    };
+    for (step, value) in inner {
+        way.push(step);
+        found.push(way.clone());
+        ways(value, way, found);
+        way.pop();
+    }
+}
+
+fn follow<'v>(value: &'v mut JsonValue, way: &[Step]) -> &'v mut JsonValue {
+    way.iter().fold(value, |value, step| match (step, value) {
+        (Step::Key(key), JsonValue::Object(object)) => object.get_mut(key).unwrap(),
+        (Step::Index(index), JsonValue::Array(list)) => &mut list[*index],
+        _ => panic!("not so deep"),
+    })
+}
+
+/// As an error names it.
+fn name(way: &[Step]) -> String {
+    let steps = way.iter().map(|step| match step {
+        Step::Key(key) => format!(".{key}"),
+        Step::Index(index) => format!("[{index}]"),
+    });
+    steps.collect::<String>().trim_start_matches('.').to_string()
+}
+
+#[test]
+fn every_field_of_a_wrong_type_is_named() {
+    let whole: JsonValue = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
+    let mut found = Vec::new();
+    ways(&whole, &mut Vec::new(), &mut found);
+    for way in &found {
+        let mut config = whole.clone();
+        let value = follow(&mut config, way);
+        let wrong = match value {
+            JsonValue::Object(_) | JsonValue::Array(_) => JsonValue::Boolean(true),
+            _ => JsonValue::Array(vec![JsonValue::Boolean(true)]),
+        };
+        *value = wrong;
+        let said = problems(&config.stringify().unwrap());
+        let name = name(way);
+        assert!(said[0].starts_with(&format!("error: {name}: ")) && said.len() == 1, "{name} of a wrong type: {said:?}");
+    }
+    assert!(found.len() > 290, "{} fields", found.len());
+}
+
+#[test]
+fn every_number_that_is_too_large_is_named() {
+    let whole: JsonValue = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
+    let mut found = Vec::new();
+    ways(&whole, &mut Vec::new(), &mut found);
+    let mut numbers = 0;
+    for way in &found {
+        let mut config = whole.clone();
+        let value = follow(&mut config, way);
+        if !matches!(value, JsonValue::Number(_)) {
+            continue;
+        }
+        *value = JsonValue::String("too large".into());
+        let text = config.stringify().unwrap().replace("\"too large\"", "99999999999999999999");
+        let (said, name) = (problems(&text), name(way));
+        assert!(said[0].starts_with(&format!("error: {name}: ")), "{name} that is too large: {said:?}");
+        numbers += 1;
+    }
+    assert!(numbers > 80, "{numbers} numbers");
+}
+
+#[test]
+fn every_list_may_have_ten_thousand_entries_or_says_why_not() {
+    let whole: JsonValue = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
+    let mut found = Vec::new();
+    ways(&whole, &mut Vec::new(), &mut found);
+    let before = problems(&whole.stringify().unwrap());
+    let mut lists = 0;
+    for way in &found {
+        let mut config = whole.clone();
+        let JsonValue::Array(list) = follow(&mut config, way) else { continue };
+        let Some(first) = list.first().cloned() else { continue };
+        list.resize(10_000, first);
+        let name = name(way);
+        for said in problems(&config.stringify().unwrap()) {
+            assert!(said.contains(&name) || before.contains(&said), "{name} with 10,000 entries: {said}");
+        }
+        lists += 1;
+    }
+    assert!(lists > 30, "{lists} lists");
+}
