@@ -62,6 +62,12 @@ fn seal_copy(own: &OwnedFd) -> core::result::Result<OwnedFd, Errno> {
             sent => left = left.saturating_sub(sent),
         }
     }
-    fs::fcntl_add_seals(&copy, seals())?;
-    Ok(copy)
+    // EBUSY: the kernel itself holds a page for longer than the 0.15 s that it waits, while it moves memory about; that ends.
+    let mut tries = 0..20;
+    loop {
+        match fs::fcntl_add_seals(&copy, seals()) {
+            Err(Errno::BUSY) if tries.next().is_some() => {}
+            answer => return answer.map(|()| copy),
+        }
+    }
 }

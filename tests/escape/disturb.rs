@@ -199,6 +199,7 @@ fn errnos(number: i64) -> Vec<i32> {
             &[libc::EBUSY, libc::ENOSPC, libc::EACCES, libc::ENODEV]
         }
         libc::SYS_clone | libc::SYS_clone3 | libc::SYS_setresuid | libc::SYS_setresgid => &[libc::EAGAIN, libc::EBUSY, libc::ENOSPC],
+        libc::SYS_fcntl => &[libc::EBUSY],
         libc::SYS_execve | libc::SYS_execveat => &[libc::EACCES, libc::ENOENT, libc::E2BIG, libc::ETXTBSY],
         _ => &[],
     });
