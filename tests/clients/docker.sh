@@ -38,4 +38,12 @@ step "kill" docker kill first
 step "rm" docker rm -f first
 prints "Seccomp:	2" "the default seccomp profile is on" docker run --rm --network none box grep Seccomp: /proc/self/status
 prints "pid-1" "a volume" docker run --rm --network none -v /trial/root/etc:/mnt:ro box sh -c 'test -e /mnt/passwd && echo pid-1'
+if [ "$RUNTIME_NAME" = ocinit ]; then
+    # shellcheck disable=SC2016 # that shell's own words
+    inner='mkdir -p /tmp/b/rootfs && cp -a /bin /etc /tmp/b/rootfs && mkdir /tmp/b/rootfs/proc && cd /tmp/b && /ocinit spec --rootless && sed -i "s/\"terminal\": true/\"terminal\": false/; s/\"sh\"/\"echo\",\"deep\"/" config.json && /ocinit --root /tmp/state run deep'
+    nested() { docker run --rm --network none -v "$RUNTIME_PATH:/ocinit:ro" "$@" box sh -c "$inner"; }
+    prints "deep" "inside a container whose procfs is not covered, and without its seccomp profile" nested --security-opt systempaths=unconfined --security-opt seccomp=unconfined
+    ends 1 "user namespaces are not allowed here" "inside one with the usual restrictions it is said why not" nested
+    prints "deep" "inside a privileged one" nested --privileged
+fi
 summary docker
