@@ -4,8 +4,8 @@
 
 use core::ffi::CStr;
 
-use super::{bundle, create, facts, image, list, state, trust, versions};
-use crate::container::durable;
+use super::versions::DIRECTORY;
+use super::{bundle, create, durable, facts, image, list, state, trust, versions};
 use crate::error::{Doing, Error, Result};
 use crate::log::Log;
 use crate::mem::{Arena, PathBuffer};
@@ -77,8 +77,6 @@ fn bytes_of(source: &CStr) -> Outcome<u64> {
     })?;
     Ok(bytes)
 }
-
-const DIRECTORY: fs::OFlags = fs::OFlags::RDONLY.union(fs::OFlags::DIRECTORY).union(fs::OFlags::CLOEXEC);
 
 fn each_file(source: &CStr, work: &mut dyn FnMut(&OwnedFd, &CStr) -> Outcome<()>) -> Outcome<()> {
     let from = fs::open(source, DIRECTORY, fs::Mode::empty())?;

@@ -20,7 +20,7 @@ const PREVIOUS: &CStr = c"previous";
 const FAILED: &CStr = c"failed";
 const FAILED_BYTES: usize = 400;
 
-const DIRECTORY: fs::OFlags = fs::OFlags::RDONLY.union(fs::OFlags::DIRECTORY).union(fs::OFlags::CLOEXEC);
+pub(super) const DIRECTORY: fs::OFlags = fs::OFlags::RDONLY.union(fs::OFlags::DIRECTORY).union(fs::OFlags::CLOEXEC);
 
 /// Where the versions of a bundle lie; an empty `id`: of all of them.
 pub fn place<'a>(data: &str, id: &str, arena: &Arena<'a>) -> Result<'a, &'a str> {

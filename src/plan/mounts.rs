@@ -506,7 +506,8 @@ pub(super) fn is_path(path: &str, wanted: &str) -> bool {
     components(path).eq(components(wanted))
 }
 
-fn components(path: &str) -> impl Iterator<Item = &str> {
+/// What a path goes through, but for what leads nowhere.
+pub(super) fn components(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|component| !component.is_empty() && *component != ".")
 }
 

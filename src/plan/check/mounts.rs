@@ -3,6 +3,7 @@
 use super::{At, Namespaces, Report, TOP, error, id_maps, warning};
 use crate::mem::{Names, names};
 use crate::names::{self, MountOption, Namespace};
+use crate::plan::mounts::components;
 use crate::spec::{Config, Linux, Mount};
 
 const PROPAGATIONS: Names = names!["private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
@@ -41,12 +42,7 @@ impl Options {
 
 /// Whether nothing is left of the path once `..` has taken back what was before it.
 fn is_root(path: &str) -> bool {
-    let depth = path.split('/').fold(0usize, |depth, component| match component {
-        "" | "." => depth,
-        ".." => depth.saturating_sub(1),
-        _ => depth + 1,
-    });
-    depth == 0
+    components(path).fold(0usize, |depth, component| if component == ".." { depth.saturating_sub(1) } else { depth + 1 }) == 0
 }
 
 fn destination(mount: &Mount<'_>, at: &At<'_>, report: &mut Report<'_>) {

@@ -202,6 +202,14 @@ fn ways(value: &JsonValue, way: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
     }
 }
 
+/// A config with every field there is, and the ways to all that is in it.
+fn every_field() -> (JsonValue, Vec<Vec<Step>>) {
+    let whole = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
+    let mut found = Vec::new();
+    ways(&whole, &mut Vec::new(), &mut found);
+    (whole, found)
+}
+
 fn follow<'v>(value: &'v mut JsonValue, way: &[Step]) -> &'v mut JsonValue {
     way.iter().fold(value, |value, step| match (step, value) {
         (Step::Key(key), JsonValue::Object(object)) => object.get_mut(key).unwrap(),
@@ -221,9 +229,7 @@ fn name(way: &[Step]) -> String {
 
 #[test]
 fn every_field_of_a_wrong_type_is_named() {
-    let whole: JsonValue = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
-    let mut found = Vec::new();
-    ways(&whole, &mut Vec::new(), &mut found);
+    let (whole, found) = every_field();
     for way in &found {
         let mut config = whole.clone();
         let value = follow(&mut config, way);
@@ -241,9 +247,7 @@ fn every_field_of_a_wrong_type_is_named() {
 
 #[test]
 fn every_number_that_is_too_large_is_named() {
-    let whole: JsonValue = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
-    let mut found = Vec::new();
-    ways(&whole, &mut Vec::new(), &mut found);
+    let (whole, found) = every_field();
     let mut numbers = 0;
     for way in &found {
         let mut config = whole.clone();
@@ -262,9 +266,7 @@ fn every_number_that_is_too_large_is_named() {
 
 #[test]
 fn every_list_may_have_ten_thousand_entries_or_says_why_not() {
-    let whole: JsonValue = include_str!("../../../tests/configs/every-field.json").parse().unwrap();
-    let mut found = Vec::new();
-    ways(&whole, &mut Vec::new(), &mut found);
+    let (whole, found) = every_field();
     let before = problems(&whole.stringify().unwrap());
     let mut lists = 0;
     for way in &found {
